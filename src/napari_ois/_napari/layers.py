@@ -1,0 +1,239 @@
+"""One rule: the layers of a session are made, filled and taken away here, and nobody else writes to them.
+
+Each lies exactly on the image (see :mod:`napari_ois._napari.plane`), follows it when it is moved, and is held as an
+object: names are for the user, who may change them. A layer that the user deletes stays deleted, except for the
+preview, without which a click would show nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from napari.layers import Image, Labels, Layer, Points
+from napari.utils import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_ois._napari import settings
+from napari_ois._napari.plane import GEOMETRY, Plane
+from napari_ois.annotation import Clicks
+
+if TYPE_CHECKING:
+    import napari
+
+LARGE_CHANGE = 250_000
+"""Pixels above which writing them one by one costs more than drawing the preview anew."""
+
+
+class SessionLayers:
+    """Clicks, preview, depth map and order maps of one session.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    image : Image
+        The layer that is segmented; only read.
+    plane : Plane
+        The part of it that is.
+    """
+
+    def __init__(self, viewer: napari.Viewer, image: Image, plane: Plane) -> None:
+        self._viewer = viewer
+        self._image = image
+        self._plane = plane
+        self.clicks = self._make_clicks()
+        self.preview = self._make_preview()
+        self.depth: Image | None = None
+        self.order_positive: Image | None = None
+        self.order_negative: list[Image] = []
+        viewer.add_layer(self.preview)
+        viewer.add_layer(self.clicks)
+        viewer.layers.selection.active = self.clicks
+        self.clicks.mode = "add"
+        for name in GEOMETRY:
+            getattr(image.events, name).connect(self._follow)
+
+    # -- clicks -----------------------------------------------------------------------------------
+
+    def read_clicks(self) -> tuple[Clicks, bool] | None:
+        """Read what the clicks layer holds.
+
+        Returns
+        -------
+        clicks : Clicks
+        inside : bool
+            Whether all of them lie on the plane.
+
+        None while the layer changes: its features are not yet as many as its points.
+        """
+        kinds = self.clicks.features[settings.POLARITY]
+        if len(kinds) != len(self.clicks.data):
+            return None
+        points, inside = self._plane.points(self.clicks.data)
+        labels = np.asarray(kinds != settings.NEGATIVE)
+        return Clicks.from_arrays(points, labels), bool(inside.all())
+
+    def write_clicks(self, clicks: Clicks) -> None:
+        """Put the clicks layer back to a list of clicks, without telling listeners."""
+        layer = self.clicks
+        with layer.events.data.blocker(), layer.events.features.blocker():
+            layer.selected_data = set()
+            layer.data = self._plane.lift_points(clicks.points)
+            features = layer.features.copy()
+            features[settings.POLARITY] = _polarity(clicks.labels)
+            layer.features = features
+        self.draw_symbols()
+
+    def draw_symbols(self) -> None:
+        """Give each click the symbol of its polarity."""
+        kinds = self.clicks.features[settings.POLARITY]
+        if len(kinds):
+            names = [settings.SYMBOLS.get(kind, "disc") for kind in kinds]
+            self.clicks.symbol = names
+
+    def set_polarity(self, positive: bool) -> None:
+        """Say what the next click will be."""
+        name = settings.POSITIVE if positive else settings.NEGATIVE
+        self.clicks.feature_defaults = {settings.POLARITY: name}
+
+    # -- results ----------------------------------------------------------------------------------
+
+    def shown_mask(self) -> NDArray[np.bool_]:
+        """Read what the preview shows, (H, W) bool, the user's own brush strokes included."""
+        return self._plane.lower(self.preview.data) != 0
+
+    def show_mask(self, mask: NDArray[np.bool_]) -> None:
+        """Show a (H, W) mask; only the pixels that differ are drawn again."""
+        if self.preview not in self._viewer.layers:
+            self.preview = self._make_preview()
+            self.insert(self.preview)
+        shown = self.shown_mask()
+        changed = mask != shown
+        if np.count_nonzero(changed) > LARGE_CHANGE:
+            self.preview.data[...] = self._plane.lift(mask.astype(np.uint8))
+            self.preview.refresh()
+            return
+        with self.preview.block_history():
+            for pixels, value in ((changed & mask, 1), (changed & shown, 0)):
+                self.preview.data_setitem(self._plane.lift_indices(*np.nonzero(pixels)), value)
+
+    def show_depth(self, depth: NDArray[np.float32]) -> None:
+        """Show the normalised depth, (H, W) in [0, 1], larger = nearer; hidden until the user wants it."""
+        self.depth = self._show_map(self.depth, depth, "depth", settings.DEPTH_COLORMAP)
+
+    def show_orders(self, positive: NDArray[np.float32], negative: NDArray[np.float32]) -> None:
+        """Show the order map of the positive clicks, (H, W), and those of the negative ones, (K, H, W)."""
+        self.order_positive = self._show_map(
+            self.order_positive, positive, "order positive", settings.ORDER_COLORMAP
+        )
+        while len(self.order_negative) > len(negative):
+            self._remove(self.order_negative.pop())
+        for number, values in enumerate(negative, start=1):
+            old = self.order_negative[number - 1] if number <= len(self.order_negative) else None
+            layer = self._show_map(old, values, f"order negative {number}", settings.ORDER_COLORMAP)
+            self.order_negative[number - 1 : number] = [layer]
+
+    def clear_results(self) -> None:
+        """Empty the preview and take the order maps back to nothing; the depth map stays."""
+        if self.preview in self._viewer.layers:
+            self.show_mask(np.zeros(self._plane.shape, dtype=bool))
+        while self.order_negative:
+            self._remove(self.order_negative.pop())
+        if self.order_positive is not None and self.order_positive in self._viewer.layers:
+            self.order_positive.data = self._plane.lift(np.ones(self._plane.shape, np.float32))
+
+    def all(self) -> list[Layer]:
+        """Every layer of the session, those deleted by the user included."""
+        shown = [self.clicks, self.preview, self.depth, self.order_positive, *self.order_negative]
+        return [layer for layer in shown if layer is not None]
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def unbind(self) -> None:
+        """Stop following the image; all layers stay."""
+        for name in GEOMETRY:
+            getattr(self._image.events, name).disconnect(self._follow)
+
+    def remove(self) -> None:
+        """Take away what was only shown; clicks stay if there are any."""
+        for layer in [*self.order_negative, self.order_positive, self.depth, self.preview]:
+            self._remove(layer)
+        if len(self.clicks.data) == 0:
+            self._remove(self.clicks)
+        elif self.clicks in self._viewer.layers:
+            self.clicks.mode = "pan_zoom"
+
+    def _follow(self) -> None:
+        """Place every layer where the image is now."""
+        geometry = self._plane.geometry(self._image)
+        for layer in self.all():
+            for name, value in geometry.items():
+                setattr(layer, name, value)
+
+    def _make_clicks(self) -> Points:
+        plane = self._plane
+        return Points(
+            np.zeros((0, plane.ndim)),
+            ndim=plane.ndim,
+            name=f"{self._image.name} clicks",
+            features=pd.DataFrame({settings.POLARITY: _polarity(np.zeros(0))}),
+            feature_defaults={settings.POLARITY: settings.POSITIVE},
+            face_color=settings.POLARITY,
+            face_color_cycle=dict(settings.COLORS),
+            border_color="white",
+            border_width=0.12,
+            size=max(3.0, max(plane.shape) / 60),
+            **plane.geometry(self._image),
+        )
+
+    def _make_preview(self) -> Labels:
+        empty = self._plane.lift(np.zeros(self._plane.shape, dtype=np.uint8))
+        return Labels(
+            empty,
+            name=f"{self._image.name} preview",
+            opacity=settings.PREVIEW_OPACITY,
+            colormap=DirectLabelColormap(
+                color_dict={None: "transparent", 1: settings.PREVIEW_COLOR}
+            ),
+            **self._plane.geometry(self._image),
+        )
+
+    def _show_map(
+        self, layer: Image | None, values: NDArray[np.float32], name: str, colormap: str
+    ) -> Image:
+        """Fill a map layer, or make it where there was none; one that the user deleted is left alone."""
+        data = self._plane.lift(values)
+        if layer is not None:
+            if layer in self._viewer.layers:
+                layer.data = data
+            return layer
+        layer = Image(
+            data,
+            name=f"{self._image.name} {name}",
+            colormap=colormap,
+            contrast_limits=(0.0, 1.0),
+            visible=False,
+            **self._plane.geometry(self._image),
+        )
+        self.insert(layer)
+        return layer
+
+    def insert(self, layer: Layer) -> None:
+        """Add a layer right below the preview or the clicks, and leave the user's selection as it was."""
+        layers = self._viewer.layers
+        above = next((own for own in (self.preview, self.clicks) if own in layers and own != layer), None)
+        selected, active = set(layers.selection), layers.selection.active
+        layers.insert(len(layers) if above is None else layers.index(above), layer)
+        layers.selection.clear()
+        layers.selection.update(selected)
+        layers.selection.active = active
+
+    def _remove(self, layer: Layer | None) -> None:
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+
+def _polarity(labels: NDArray[Any]) -> pd.Categorical:
+    names = [settings.POSITIVE if kind else settings.NEGATIVE for kind in labels]
+    return pd.Categorical(names, categories=[settings.POSITIVE, settings.NEGATIVE])

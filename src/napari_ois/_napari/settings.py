@@ -1,0 +1,23 @@
+"""One rule: every name, key and colour that the user meets in the viewer is written here, once."""
+
+from __future__ import annotations
+
+PLUGIN = "napari-ois"
+WIDGET = "Order-aware segmentation"
+
+POLARITY = "polarity"
+"""Column of the clicks layer's features."""
+POSITIVE, NEGATIVE = "positive", "negative"
+COLORS = {POSITIVE: "#2ca25f", NEGATIVE: "#e6550d"}
+SYMBOLS = {POSITIVE: "disc", NEGATIVE: "x"}  # told apart without colour too
+
+# Single letters that napari leaves free in Points, Labels, Image and viewer maps.
+KEY_POLARITY, KEY_ACCEPT, KEY_UNDO, KEY_CLEAR = "Q", "G", "U", "K"
+
+PREVIEW_COLOR = "#3fb8ff"
+PREVIEW_OPACITY = 0.55
+DEPTH_COLORMAP = "inferno"  # larger = nearer = brighter
+ORDER_COLORMAP = "viridis"  # 0 = at the clicks' depth = dark
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DEFAULT_MODEL = "ois-compact"

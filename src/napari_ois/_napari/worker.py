@@ -1,0 +1,237 @@
+"""One rule: everything that takes time runs in one thread, and only the newest request is answered.
+
+A request carries a number. A newer one of its kind drops it if it has not begun, and makes it stop at its next
+step if it has; whatever it still gives is not shown. An embedding also drops all clicks before it. The signals are
+emitted in the thread that made the worker, the viewer's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal, Slot
+
+from napari_ois.annotation import Clicks, Replay
+
+if TYPE_CHECKING:
+    from napari_ois.segmentation.prediction import Prediction
+
+
+class PredictorLike(Protocol):
+    """The part of :class:`napari_ois.Predictor` that the viewer uses."""
+
+    @property
+    def device(self) -> str:
+        """Device in use."""
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """Normalised depth of the image, (H, W)."""
+
+    def set_image(self, image: Any) -> None:
+        """Embed an image."""
+
+    def predict(self, points: Any, labels: Any, previous: Any = None) -> Prediction:
+        """Answer clicks."""
+
+
+PredictorFactory = Callable[[str, str], PredictorLike]
+"""Makes a predictor from the names of a model and a device."""
+
+
+def make_predictor(model: str, device: str) -> PredictorLike:
+    """Load a model; imports torch, so it is called in the worker's thread only."""
+    from napari_ois.segmentation.predictor import Predictor
+
+    return Predictor(model, device=device)
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """An image is ready for clicks.
+
+    Attributes
+    ----------
+    device : str
+        Where it was computed.
+    seconds : float
+        For reading and embedding; ``loading`` is what the model's loading took before, 0 where it was there.
+    depth : (H, W) float32 in [0, 1]
+    """
+
+    device: str
+    loading: float
+    seconds: float
+    depth: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The answer to a list of clicks, and how long the computation took.
+
+    ``order_positive`` is (H, W), ``order_negative`` (K, H, W): read in the thread, where they are computed.
+    """
+
+    clicks: Clicks
+    prediction: Prediction
+    order_positive: NDArray[np.float32]
+    order_negative: NDArray[np.float32]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that ended with an error; ``embedding`` tells of which kind it was."""
+
+    error: BaseException
+    embedding: bool
+
+
+class _Engine:
+    """What lives in the thread: the predictor, and the numbers that the viewer's thread counts up."""
+
+    def __init__(self, factory: PredictorFactory) -> None:
+        self.newest = {True: 0, False: 0}  # of embeddings, of clicks; written by the viewer's thread only
+        self._factory = factory
+        self._model: tuple[str, str] | None = None
+        self._predictor: PredictorLike | None = None
+        self._replay: Replay | None = None
+
+    def embed(
+        self, number: int, model: str, device: str, read: Callable[[], Any]
+    ) -> Embedded | None:
+        begin = time.perf_counter()
+        self._replay = None
+        if self._predictor is None or self._model != (model, device):
+            self._predictor = None  # the old model's memory is free before the new one's is needed
+            self._predictor, self._model = self._factory(model, device), (model, device)
+        loaded = time.perf_counter()
+        if number != self.newest[True]:
+            return None
+        self._predictor.set_image(np.asarray(read()))
+        depth = np.asarray(self._predictor.depth)
+        self._replay = Replay(self._predictor)
+        done = time.perf_counter()
+        return Embedded(self._predictor.device, loaded - begin, done - loaded, depth)
+
+    def answer(self, number: int, clicks: Clicks) -> Answer | None:
+        if self._replay is None:  # its embedding failed, and said so
+            return None
+        begin = time.perf_counter()
+        prediction = self._replay.answer(clicks, lambda: number != self.newest[False])
+        if prediction is None:
+            return None
+        positive, negative = prediction.positive_order_map, prediction.negative_order_maps
+        return Answer(clicks, prediction, positive, negative, time.perf_counter() - begin)
+
+
+class InferenceWorker(QObject):
+    """The one inference thread and its post box.
+
+    Parameters
+    ----------
+    factory : callable
+        Makes the predictor; called in the thread.
+
+    Signals
+    -------
+    embedded(Embedded), answered(Answer), failed(Failure)
+        For the newest requests only.
+    """
+
+    embedded = Signal(object)
+    answered = Signal(object)
+    failed = Signal(object)
+    _arrived = Signal(object)
+
+    def __init__(self, factory: PredictorFactory = make_predictor) -> None:
+        super().__init__()
+        self._engine = _Engine(factory)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="napari-ois")
+        self._count = itertools.count(1)
+        self._pending: dict[bool, Future[Any] | None] = {True: None, False: None}
+        self._arrived.connect(self._deliver)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a newest request is still to be answered."""
+        return any(future is not None for future in self._pending.values())
+
+    def embed(self, model: str, device: str, read: Callable[[], Any]) -> None:
+        """Embed an image; drops every request before.
+
+        Parameters
+        ----------
+        model, device : str
+            The model is loaded where it is not the one of the request before.
+        read : callable
+            Gives the image's array; called in the thread, so that slow arrays are read there.
+        """
+        self.drop_clicks()
+        self._send(True, self._engine.embed, model, device, read)
+
+    def answer(self, clicks: Clicks) -> None:
+        """Answer a list of clicks; drops the list before."""
+        self._send(False, self._engine.answer, clicks)
+
+    def drop_clicks(self) -> None:
+        """Forget the clicks that wait for their answer."""
+        self._withdraw(False)
+
+    def close(self) -> None:
+        """End the thread: at once where it waits, else after the step that it is in. Does not wait."""
+        self._withdraw(True)
+        self._withdraw(False)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def wait(self) -> None:
+        """Block until a closed thread has ended."""
+        self._thread.shutdown(wait=True)
+
+    def _withdraw(self, embedding: bool) -> int:
+        """Give the kind a new number, so that no older request of it is answered."""
+        number = next(self._count)
+        self._engine.newest[embedding] = number
+        future, self._pending[embedding] = self._pending[embedding], None
+        if future is not None:
+            future.cancel()
+        return number
+
+    def _send(self, embedding: bool, job: Callable[..., Any], *arguments: Any) -> None:
+        number = self._withdraw(embedding)
+        future = self._thread.submit(job, number, *arguments)
+        self._pending[embedding] = future
+        owner = weakref.ref(self)  # a job that outlives the widget must not keep a dead QObject alive
+        future.add_done_callback(lambda done: _post(owner, done))
+
+    @Slot(object)
+    def _deliver(self, future: Future[Any]) -> None:
+        """Tell the listeners about a request that is over, if it is still the newest of its kind."""
+        kind = next((kind for kind, waiting in self._pending.items() if waiting is future), None)
+        if kind is None or future.cancelled():
+            return
+        self._pending[kind] = None
+        error = future.exception()
+        if error is not None:
+            self.failed.emit(Failure(error, embedding=kind))
+            return
+        result = future.result()
+        if isinstance(result, Embedded):
+            self.embedded.emit(result)
+        elif isinstance(result, Answer):
+            self.answered.emit(result)
+
+
+def _post(owner: weakref.ref[InferenceWorker], future: Future[Any]) -> None:
+    """In the inference thread: send a finished request over to the viewer's thread."""
+    worker = owner()
+    if worker is not None and not future.cancelled():
+        worker._arrived.emit(future)

@@ -1,0 +1,19 @@
+"""The errors that users meet: each message is one sentence that says what was wrong and what to do.
+
+The command line prints the sentence and exits with code 2; the viewer shows it as a notification. Anything
+that is not an :class:`OISError` is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class OISError(Exception):
+    """Base of every error that a user can cause and mend."""
+
+
+class InputError(OISError, ValueError):
+    """An image, a click or an option that cannot be used as given."""
+
+
+class WeightsError(OISError, RuntimeError):
+    """Weights that are missing, damaged, or made for another network."""

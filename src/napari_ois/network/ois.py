@@ -1,0 +1,308 @@
+"""OIS: embed an image once, decode clicks many times (Fig. 2).
+
+The rule of this file: it joins the parts and does nothing else. What depends on the image alone is returned
+as an :class:`ImageEmbedding`; what is kept between clicks is the caller's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_ois.network.attention import PromptBlock, object_mask
+from napari_ois.network.decoder import DecoderFeatures, DPTDecoder
+from napari_ois.network.extensions import (
+    ORDER_CHANNELS,
+    PREVIOUS_CHANNELS,
+    ContextMixer,
+    DepthEncoder,
+    click_features,
+    order_channels,
+    previous_channel,
+)
+from napari_ois.network.order import (
+    cell_depth,
+    depth_at_clicks,
+    normalize_depth,
+    order_mask,
+    positive_reference,
+)
+from napari_ois.network.prompts import (
+    DenseEmbedding,
+    Slots,
+    SparseEmbedding,
+    arrange_slots,
+    disk_map,
+)
+
+
+@dataclass(frozen=True)
+class ImageEmbedding:
+    """All that depends on the image alone.
+
+    Attributes
+    ----------
+    features : (B, C, h, w) tensor
+        Image features on the prompt grid.
+    skips : tuple of three tensors
+        The mask decoder's finer maps, coarsest first.
+    depth : (B, 1, H, W) float32 tensor in [0, 1]
+        Normalised depth at input resolution, larger = nearer.
+    raw_depth : (B, 1, H, W) float32 tensor
+        Depth as the decoder gave it (or as it was given), before normalisation.
+    """
+
+    features: Tensor
+    skips: tuple[Tensor, ...]
+    depth: Tensor
+    raw_depth: Tensor
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input in pixels."""
+        return self.depth.shape[-2], self.depth.shape[-1]
+
+    def select(self, index: Tensor) -> ImageEmbedding:
+        """Pick images by ``index`` (K,), repeats allowed: one row for each object to be decoded."""
+        return ImageEmbedding(
+            self.features[index],
+            tuple(skip[index] for skip in self.skips),
+            self.depth[index],
+            self.raw_depth[index],
+        )
+
+    def with_depth(self, depth: Tensor, *, min_range: float = 0.0) -> ImageEmbedding:
+        """Replace the depth by another source of order, (B, 1, H, W), larger = nearer."""
+        return replace(self, depth=normalize_depth(depth, min_range=min_range), raw_depth=depth)
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> ImageEmbedding:
+        """Move it; ``dtype`` applies to the features only, since order needs float32."""
+        return ImageEmbedding(
+            self.features.to(device=device, dtype=dtype),
+            tuple(skip.to(device=device, dtype=dtype) for skip in self.skips),
+            self.depth.to(device=device),
+            self.raw_depth.to(device=device),
+        )
+
+
+class OIS(nn.Module):
+    """Order-aware interactive segmentation.
+
+    Parameters
+    ----------
+    encoder : module that follows :class:`napari_ois.network.encoder.Encoder`
+    depth_decoder, mask_decoder : DPTDecoder
+        Decoder A, which estimates depth, and decoder B, into which prompts enter at its cut.
+    dim : int
+        Width C of the image features at the cut.
+    num_heads, num_blocks : int
+        Eight and three in the paper's model.
+    use_order, use_object, use_sparse, use_dense : bool
+        The paper's ablations (Table 4). Without sparse embeddings there is no attention at all.
+    encode_depth : bool
+        The DepthEncoder control (Table 5); switch ``use_order`` off with it, as the paper does.
+    dense_order, dense_previous, sparse_features : bool
+        Extensions of the compact preset: order maps and the previous mask as channels of the dense prompt,
+        and image features read at the clicks added to the sparse embeddings.
+    mixer_widths : (int, int), optional
+        Extension of the compact preset: see :class:`ContextMixer`. None = no mixer.
+    min_depth_range : float
+        See :func:`normalize_depth`; for estimated depth only.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        depth_decoder: DPTDecoder,
+        mask_decoder: DPTDecoder,
+        *,
+        dim: int,
+        num_heads: int = 8,
+        num_blocks: int = 3,
+        use_order: bool = True,
+        use_object: bool = True,
+        use_sparse: bool = True,
+        use_dense: bool = True,
+        encode_depth: bool = False,
+        dense_order: bool = False,
+        dense_previous: bool = False,
+        sparse_features: bool = False,
+        mixer_widths: tuple[int, int] | None = None,
+        min_depth_range: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.depth_decoder = depth_decoder
+        self.mask_decoder = mask_decoder
+        self.patch: int = encoder.patch  # type: ignore[assignment]
+        self.use_order = use_order
+        self.dense_order = dense_order and use_order
+        self.dense_previous = dense_previous
+        self.sparse_features = sparse_features
+        self.min_depth_range = min_depth_range
+        extra = ORDER_CHANNELS * self.dense_order + PREVIOUS_CHANNELS * dense_previous
+        self.sparse = SparseEmbedding(dim) if use_sparse else None
+        self.dense = DenseEmbedding(dim, self.patch, extra_channels=extra) if use_dense else None
+        self.depth_encoder = DepthEncoder(dim, self.patch) if encode_depth else None
+        self.mixer = ContextMixer(dim, mixer_widths) if mixer_widths else None
+        self.blocks = nn.ModuleList(
+            PromptBlock(dim, num_heads, use_order=use_order, use_object=use_object)
+            for _ in range(num_blocks if use_sparse else 0)
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def embed_image(self, image: Tensor, depth: Tensor | None = None) -> ImageEmbedding:
+        """Compute everything that depends on the image alone.
+
+        Parameters
+        ----------
+        image : (B, 3, H, W) float tensor
+            RGB in [0, 1]; sides multiples of ``encoder.multiple``.
+        depth : (B, 1, H, W) float tensor, optional
+            Depth to use instead of the estimated one; any unit, larger = nearer.
+
+        Returns
+        -------
+        ImageEmbedding
+        """
+        maps = self.encoder(image)
+        size = (image.shape[-2], image.shape[-1])
+        part = self.mask_decoder.image_part(maps)
+        if depth is None:
+            raw = self.depth_decoder(maps, size).float()
+            normalized = normalize_depth(raw, min_range=self.min_depth_range)
+        else:
+            raw, normalized = depth.float(), normalize_depth(depth)
+        features = part.features
+        if self.depth_encoder is not None:
+            features = features + self.depth_encoder(normalized.to(features.dtype))
+        return ImageEmbedding(features, part.skips, normalized, raw)
+
+    def decode_clicks(
+        self,
+        embedding: ImageEmbedding,
+        points: Tensor,
+        labels: Tensor,
+        previous: Tensor | None = None,
+        *,
+        collapse: bool = True,
+    ) -> Tensor:
+        """Predict the mask for the clicks.
+
+        Parameters
+        ----------
+        embedding : ImageEmbedding of B images
+        points : (B, N, 2) float tensor
+            Row, column in input pixels, oldest first.
+        labels : (B, N) integer tensor
+            1 positive, 0 negative, -1 no click.
+        previous : (B, 1, H, W) float tensor, optional
+            Logits that this method returned for the clicks before the newest; None in the first round.
+        collapse : bool
+            Keep equal empty slots as one row (see :func:`arrange_slots`); the result is the same.
+
+        Returns
+        -------
+        (B, 1, H, W) float32 tensor of logits at input size.
+        """
+        size = embedding.input_size
+        probability = None if previous is None else previous.float().sigmoid()
+        image = embedding.features
+        if self.dense is not None:
+            maps = self._dense_maps(embedding, points, labels, probability)
+            image = image + self.dense(maps.to(image.dtype))
+        if self.sparse is not None:
+            slots = arrange_slots(points, labels, collapse=collapse)
+            image = self._interact(embedding, slots, image, points, labels, probability)
+        if self.mixer is not None:
+            image = self.mixer(image)
+        return self.mask_decoder.click_part(DecoderFeatures(image, embedding.skips), size).float()
+
+    def forward(
+        self,
+        image: Tensor,
+        points: Tensor,
+        labels: Tensor,
+        previous: Tensor | None = None,
+        depth: Tensor | None = None,
+    ) -> Tensor:
+        """Run the whole network for one round of clicks: the plain path, nothing reused.
+
+        Parameters and result are those of :meth:`embed_image` and :meth:`decode_clicks`; all 48 slots are
+        kept.
+        """
+        embedding = self.embed_image(image, depth)
+        return self.decode_clicks(embedding, points, labels, previous, collapse=False)
+
+    def _dense_maps(
+        self, embedding: ImageEmbedding, points: Tensor, labels: Tensor, probability: Tensor | None
+    ) -> Tensor:
+        maps = [disk_map(points, labels, embedding.input_size)]
+        if self.dense_order:
+            maps.append(order_channels(embedding.depth, points, labels))
+        if self.dense_previous:
+            maps.append(previous_channel(probability, embedding.depth))
+        return torch.cat(maps, dim=1)
+
+    def _interact(
+        self,
+        embedding: ImageEmbedding,
+        slots: Slots,
+        image: Tensor,
+        points: Tensor,
+        labels: Tensor,
+        probability: Tensor | None,
+    ) -> Tensor:
+        """Run the prompt blocks on (B, C, h, w) features."""
+        assert self.sparse is not None
+        size, dtype = embedding.input_size, image.dtype
+        initial = self.sparse(slots, size).to(dtype)
+        if self.sparse_features:
+            initial = initial + click_features(
+                embedding.features, slots.points, slots.labels, self.patch
+            )
+        order = None
+        if self.use_order:
+            reference, exists = positive_reference(depth_at_clicks(embedding.depth, points), labels)
+            order = order_mask(
+                cell_depth(embedding.depth, self.patch),
+                depth_at_clicks(embedding.depth, slots.points),
+                slots.labels,
+                reference,
+                exists,
+                slots.half,
+            )
+        count = slots.labels.shape[1]
+        allowed = (
+            None
+            if probability is None
+            else object_mask(probability, count, slots.half, self.patch)
+        )
+        key_bias = None if slots.log_count is None else slots.log_count[:, None, None].to(dtype)
+        position = self.sparse.code.grid(size, self.patch).to(dtype)
+        sparse, flat = initial, image.flatten(2).transpose(1, 2)
+        for block in self.blocks:
+            sparse, flat = block(
+                sparse,
+                flat,
+                initial=initial,
+                position=position,
+                order=order,
+                allowed=allowed,
+                key_bias=key_bias,
+            )
+        return flat.transpose(1, 2).unflatten(2, image.shape[-2:])
+
+
+def previous_mask(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring logits to another input size, for a previous mask that was made at a different one."""
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

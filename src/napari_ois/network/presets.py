@@ -1,0 +1,97 @@
+"""The named networks: one frozen dataclass a preset, a dictionary of names.
+
+The rule of this file: a preset holds plain numbers, and :func:`build` turns them into a network with random
+weights. Where weights come from is the next floor's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from torch import nn
+
+from napari_ois.errors import InputError
+from napari_ois.network.decoder import compact_decoder
+from napari_ois.network.encoder import CompactEncoder
+from napari_ois.network.ois import OIS
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The numbers of one network.
+
+    Attributes
+    ----------
+    name : str
+    encoder : "compact" or "vit"
+    input_size : int
+        Longest side of the network's input in pixels.
+    multiple : int
+        Both sides of the input are multiples of it.
+    dim : int
+        Width C of the image features.
+    backbone : str
+        ViT presets: repository of the depth model on the hub, whose encoder and decoder it takes.
+    switches : dict
+        Keyword arguments of :class:`OIS` that differ from its defaults.
+    """
+
+    name: str
+    encoder: Literal["compact", "vit"]
+    input_size: int
+    multiple: int
+    dim: int
+    backbone: str = ""
+    switches: dict[str, Any] = field(default_factory=dict)
+
+
+_COMPACT_SWITCHES: dict[str, Any] = {
+    "num_heads": 4,
+    "dense_order": True,
+    "dense_previous": True,
+    "sparse_features": True,
+    "mixer_widths": (96, 128),
+    "min_depth_range": 0.1,
+}
+
+_PRESETS = [
+    Preset("ois-compact", "compact", 256, 32, 64, switches=_COMPACT_SWITCHES),
+]
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _PRESETS}
+
+
+def build(preset: Preset | str, **switches: Any) -> OIS:
+    """Build a network with random weights.
+
+    Parameters
+    ----------
+    preset : Preset or str
+    **switches
+        Override the preset's switches, for ablations: ``use_order=False`` and so on.
+
+    Raises
+    ------
+    InputError
+        If the name is none of :data:`PRESETS`.
+    """
+    if isinstance(preset, str):
+        if preset not in PRESETS:
+            known = ", ".join(PRESETS)
+            raise InputError(f"There is no preset called {preset!r}; choose one of {known}.")
+        preset = PRESETS[preset]
+    preset = replace(preset, switches={**preset.switches, **switches})
+    return _build_compact(preset)
+
+
+def _build_compact(preset: Preset) -> OIS:
+    encoder = CompactEncoder()
+    channels = encoder.out_channels
+    return OIS(
+        encoder,
+        compact_decoder(channels, (8, 16, 32, 48), output=nn.Sigmoid()),
+        compact_decoder(channels, (16, 32, preset.dim, preset.dim), output=nn.Identity()),
+        dim=preset.dim,
+        **preset.switches,
+    )

@@ -1,0 +1,148 @@
+"""One rule: images are read, and results written, whole or not at all.
+
+Results are first written into a hidden folder beside the target and moved when all of them are
+there.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_ois.errors import InputError
+from napari_ois.segmentation.overview import draw_overview
+from napari_ois.segmentation.prediction import Prediction
+
+
+def read_image(path: str | Path) -> NDArray[Any]:
+    """Read one image file: TIFF, NumPy ``.npy``, or what scikit-image reads (PNG, JPEG and others).
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it cannot be read as an image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no file {path}; check the name.")
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return tifffile.imread(path)
+        if path.suffix.lower() == ".npy":
+            return np.load(path, allow_pickle=False)
+        from skimage.io import imread
+
+        return np.asarray(imread(path))
+    except (OSError, ValueError, SyntaxError, EOFError, tifffile.TiffFileError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} cannot be read as an image ({reason}).") from error
+
+
+def check_target(target: str | Path) -> None:
+    """Refuse a folder that cannot be written, before the work is done; writes and makes nothing.
+
+    Raises
+    ------
+    InputError
+        If the target, or the nearest folder above it that exists, is a file or may not be written.
+    """
+    target = Path(target).absolute()
+    nearest = next(path for path in (target, *target.parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError(f"{nearest} is a file; give a folder to write into.")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{nearest} may not be written; choose another folder.")
+
+
+@contextmanager
+def whole_folder(target: str | Path) -> Iterator[Path]:
+    """Give an empty folder to write into; move its files into ``target`` when the block ends well.
+
+    Files of the same name in ``target`` are replaced, others stay. After an error nothing is left
+    behind.
+
+    Raises
+    ------
+    InputError
+        If the target cannot be written.
+    """
+    target = Path(target)
+    check_target(target)
+    staging = target.parent / f".{target.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        staging.mkdir(parents=True)
+        yield staging
+        if target.is_dir():
+            for file in sorted(staging.iterdir()):
+                file.replace(target / file.name)
+        else:
+            staging.rename(target)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_prediction(
+    folder: str | Path, plane: NDArray[np.float32], prediction: Prediction
+) -> list[Path]:
+    """Write a prediction as files that any image program reads.
+
+    ``mask.tif`` (uint8, 0 and 255), ``probability.tif``, ``depth.tif``, ``order_positive.tif`` and
+    ``order_negative_01.tif``, ... (float32), ``clicks.csv`` (row, column, label: 1 positive,
+    0 negative) and ``overview.png``.
+    Order maps of negative clicks of an earlier run in the same folder are removed.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it does not exist.
+    plane : (H, W, 3) float32 in [0, 1]
+        The image as :func:`napari_ois.segmentation.image.to_plane` gives it, for the overview.
+    prediction : Prediction
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written.
+    """
+    from PIL import Image
+
+    folder = Path(folder)
+    maps: dict[str, NDArray[Any]] = {
+        "mask": prediction.mask.astype(np.uint8) * 255,
+        "probability": prediction.probability,
+        "depth": prediction.depth,
+        "order_positive": prediction.positive_order_map,
+    }
+    for number, negative in enumerate(prediction.negative_order_maps, start=1):
+        maps[f"order_negative_{number:02d}"] = negative
+    with whole_folder(folder) as staging:
+        for name, values in maps.items():
+            tifffile.imwrite(staging / f"{name}.tif", values, compression="zlib")
+        with (staging / "clicks.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["row", "column", "label"])
+            for (row, column), label in zip(prediction.points, prediction.labels, strict=True):
+                writer.writerow([float(row), float(column), int(label)])
+        Image.fromarray(draw_overview(plane, prediction)).save(staging / "overview.png")
+        written = sorted(folder / file.name for file in staging.iterdir())
+        for old in folder.glob("order_negative_*.tif"):
+            if old not in written:
+                old.unlink()
+    return written

@@ -1,0 +1,79 @@
+"""One rule: an answer has the image's own resolution; order maps are made when first read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_ois.network.order import depth_at_clicks, order_map, positive_order_map
+
+
+@dataclass(frozen=True, eq=False)
+class PredictionState:
+    """What the next click on the same object needs; opaque to callers, who pass it as ``previous``.
+
+    Attributes
+    ----------
+    logits : (1, 1, h, w) float32 tensor
+        Logits at the network's input resolution.
+    image : object
+        Stands for the image that was set when the click was answered.
+    """
+
+    logits: torch.Tensor
+    image: object
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to a set of clicks on one object.
+
+    Attributes
+    ----------
+    mask : (H, W) bool
+        Where the probability is above 0.49.
+    probability : (H, W) float32 in [0, 1]
+    score : float
+        Confidence: mean probability over the mask's pixels; 0 for an empty mask.
+    depth : (H, W) float32 in [0, 1]
+        Normalised depth, larger = nearer.
+    points : (N, 2) float32
+        The clicks, row and column in image pixels.
+    labels : (N,) int64
+        1 positive, 0 negative.
+    state : PredictionState
+        Pass it as ``previous`` with the next click.
+    """
+
+    mask: NDArray[np.bool_]
+    probability: NDArray[np.float32]
+    score: float
+    depth: NDArray[np.float32] = field(repr=False)
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    state: PredictionState = field(repr=False)
+
+    @cached_property
+    def positive_order_map(self) -> NDArray[np.float32]:
+        """Distance in depth to the mean of the positive clicks, (H, W) float32 (Eq. 1)."""
+        depth, points, labels = self._tensors()
+        return positive_order_map(depth, points, labels)[0, 0].numpy()
+
+    @cached_property
+    def negative_order_maps(self) -> NDArray[np.float32]:
+        """Distance in depth to each negative click, oldest first, (K, H, W) float32 (Eq. 2)."""
+        depth, points, labels = self._tensors()
+        references = depth_at_clicks(depth, points)[labels == 0]
+        return order_map(depth[0], references[:, None, None]).numpy()
+
+    def _tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Depth (1, 1, H, W), points (1, N, 2) and labels (1, N), as floor 0 takes them."""
+        return (
+            torch.from_numpy(self.depth)[None, None],
+            torch.from_numpy(self.points)[None],
+            torch.from_numpy(self.labels)[None],
+        )

@@ -1,0 +1,189 @@
+"""Batches of windows from real images and made scenes.
+
+The rule of this file: batch ``step`` depends on the seed and on ``step`` alone, never on what was drawn
+before, so that a training that is stopped and resumed sees exactly the batches that it would have seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from napari_ois.errors import InputError
+from napari_ois.training.packing import Pack, load_pack
+from napari_ois.training.scenes import SceneCache, load_cache
+from napari_ois.training.windows import Window, sample_window
+
+_DRAWS = 20
+"""Images without a usable object are drawn again, this often."""
+
+_DEPTH_ONLY = 0.04
+"""Share of real windows taken from RGB-D images without masks: they teach depth."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the training with one window size.
+
+    Attributes
+    ----------
+    until : float
+        The phase ends at this share of all steps.
+    size : int
+        Side of the windows in pixels.
+    images : int
+        Windows in a batch.
+    """
+
+    until: float
+    size: int
+    images: int
+
+
+@dataclass
+class Batch:
+    """One batch; M objects in B windows.
+
+    Attributes
+    ----------
+    rgb : (B, 3, S, S) uint8 tensor
+    targets : (M, S, S) uint8 tensor
+        0, 1, or 255 = ignore.
+    image_index : (M,) int64 tensor
+        Which window an object is in.
+    depth : (B, 1, S, S) float32 tensor
+        0 to 1 over each window, larger = nearer, NaN = unknown.
+    """
+
+    rgb: Tensor
+    targets: Tensor
+    image_index: Tensor
+    depth: Tensor
+
+
+class BatchStream(Dataset[Batch]):
+    """Batches by step number.
+
+    Parameters
+    ----------
+    pack, scenes : path or None
+        Folder of packed real images, and of cached scenes; at least one.
+    phases : list of Phase
+    steps : int
+        Length of the training, which the phases are shares of.
+    seed : int
+    real_share : float
+        Share of windows from real images, where both sources are given.
+    objects : int
+        Most objects of one window.
+    """
+
+    def __init__(
+        self,
+        pack: Path | None,
+        scenes: Path | None,
+        *,
+        phases: list[Phase],
+        steps: int,
+        seed: int = 0,
+        real_share: float = 0.5,
+        objects: int = 3,
+    ) -> None:
+        if pack is None and scenes is None:
+            raise InputError("Training needs packed images, cached scenes or both; none was given.")
+        self.paths = (pack, scenes)
+        self.phases = phases
+        self.steps = steps
+        self.seed = seed
+        self.objects = objects
+        self.real_share = 0.0 if pack is None else 1.0 if scenes is None else real_share
+        self._pack: Pack | None = None
+        self._scenes: SceneCache | None = None
+        self._depth_only: list[int] = []
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def phase(self, step: int) -> Phase:
+        """The phase that ``step`` belongs to."""
+        return next((p for p in self.phases if step < p.until * self.steps), self.phases[-1])
+
+    def __getitem__(self, step: int) -> Batch:
+        self._open()
+        phase = self.phase(step)
+        rng = np.random.default_rng([self.seed, step])
+        windows = [self._window(rng, phase.size) for _ in range(phase.images)]
+        if not any(len(w.targets) for w in windows):
+            raise InputError("A batch has no object at all; the training data are too poor.")
+        counts = torch.tensor([len(w.targets) for w in windows])
+        return Batch(
+            rgb=torch.from_numpy(np.stack([w.rgb for w in windows])).permute(0, 3, 1, 2),
+            targets=torch.from_numpy(np.concatenate([w.targets for w in windows])),
+            image_index=torch.arange(len(windows)).repeat_interleave(counts),
+            depth=torch.from_numpy(np.stack([stretched_depth(w) for w in windows]))[:, None],
+        )
+
+    def _open(self) -> None:
+        """Map the files in the process that reads them."""
+        pack, scenes = self.paths
+        if pack is not None and self._pack is None:
+            self._pack = load_pack(pack)
+            self._depth_only = [i for i, e in enumerate(self._pack.images) if e.kind == "none"]
+        if scenes is not None and self._scenes is None:
+            self._scenes = load_cache(scenes)
+
+    def _window(self, rng: np.random.Generator, size: int) -> Window:
+        for _ in range(_DRAWS):
+            try:
+                if rng.random() < self.real_share:
+                    return self._real(rng, size)
+                return self._made(rng, size)
+            except InputError:
+                continue
+        raise InputError("No usable object was found in twenty images; check the training data.")
+
+    def _real(self, rng: np.random.Generator, size: int) -> Window:
+        assert self._pack is not None
+        if self._depth_only and rng.random() < _DEPTH_ONLY:
+            index = int(rng.choice(self._depth_only))
+        else:
+            index = self._pack.draw(rng)
+        rgb, ids, depth = self._pack.image(index)
+        entry = self._pack.images[index]
+        return sample_window(
+            rng,
+            rgb,
+            ids,
+            depth,
+            size=size,
+            kind=entry.kind,
+            union_ok=entry.union_ok,
+            max_objects=self.objects,
+        )
+
+    def _made(self, rng: np.random.Generator, size: int) -> Window:
+        assert self._scenes is not None
+        scene = self._scenes.scene(int(rng.integers(len(self._scenes))))
+        return sample_window(
+            rng, scene.rgb, scene.ids, scene.depth, size=size, max_objects=self.objects
+        )
+
+
+def stretched_depth(window: Window) -> np.ndarray:
+    """The window's depth stretched to [0, 1], (S, S) float32; all NaN where there is none."""
+    if window.depth is None or not np.isfinite(window.depth).any():
+        return np.full(window.valid.shape, np.nan, np.float32)
+    low, high = np.nanmin(window.depth), np.nanmax(window.depth)
+    if high - low < 1e-3:
+        return np.where(np.isfinite(window.depth), np.float32(0.5), np.float32(np.nan))
+    return ((window.depth - low) / (high - low)).astype(np.float32)
+
+
+def as_is(batch: Batch) -> Batch:
+    """Collate function of a loader whose dataset makes whole batches."""
+    return batch

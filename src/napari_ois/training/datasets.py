@@ -1,0 +1,205 @@
+"""Rule: a collection of real images is what its MANIFEST.csv says; file names tell nothing.
+
+This file reads the manifest and, one image at a time, the picture, its label map and its depth in
+the one convention that training uses: ids 0 background, 1..n objects, 65535 ignore; depth 0
+unknown, else 1..65535, larger = nearer.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from napari_ois.errors import InputError
+
+IGNORE_ID = 65535
+"""Id of the pixels whose object is unknown, in every label map handed on by this package."""
+
+_COLUMNS = (
+    "set",
+    "image",
+    "mask",
+    "depth",
+    "depth_kind",
+    "width",
+    "height",
+    "kind",
+    "union_ok",
+    "licence_class",
+)
+# Kinds that grow with the distance; their inverse is the order that we want, in whatever unit.
+_DISTANCE_KINDS = {"depth_mm", "depth_0.1mm"}
+_NEARNESS_KINDS = {"disparity_px"}
+
+
+@dataclass(frozen=True)
+class TrainImage:
+    """One image of a collection, as its manifest row describes it.
+
+    Attributes
+    ----------
+    image, mask, depth : Path or None
+        Files on disk; `mask` and `depth` are None where the image has none.
+    depth_kind : str
+        Unit of the depth file: "depth_mm", "depth_0.1mm", "disparity_px", or "" without depth.
+    set, kind, licence_class : str
+        Name of the source set; what its ids mean ("instances", "regions", ...); the licence class.
+    union_ok : bool
+        Whether the union of all ids is itself an object.
+    width, height : int
+        Size in pixels.
+    """
+
+    image: Path
+    mask: Path | None
+    depth: Path | None
+    depth_kind: str
+    set: str
+    kind: str
+    union_ok: bool
+    licence_class: str
+    width: int
+    height: int
+
+
+def read_manifest(folder: str | Path) -> list[TrainImage]:
+    """Read FOLDER/MANIFEST.csv.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Folder of the collection.
+
+    Returns
+    -------
+    list of TrainImage
+        One entry a row, in the manifest's order; every file that it names exists.
+
+    Raises
+    ------
+    InputError
+        When the manifest or a file that it names is missing, or a row cannot be read.
+    """
+    folder = Path(folder)
+    manifest = folder / "MANIFEST.csv"
+    if not manifest.is_file():
+        raise InputError(f"There is no {manifest}; give the folder that holds MANIFEST.csv.")
+    with manifest.open(newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(f"{manifest} lacks the columns {', '.join(missing)}.")
+        return [_parse_row(folder, manifest, reader.line_num, row) for row in reader]
+
+
+def _parse_row(folder: Path, manifest: Path, line: int, row: dict[str, str]) -> TrainImage:
+    where = f"{manifest}, line {line}"
+
+    def existing(column: str) -> Path | None:
+        if not row[column]:
+            return None
+        path = folder / row[column]
+        if not path.is_file():
+            raise InputError(f"{where} names {path}, which does not exist.")
+        return path
+
+    if None in row.values():
+        raise InputError(f"{where} has too few fields.")
+    image = existing("image")
+    if image is None:
+        raise InputError(f"{where} names no image.")
+    try:
+        width, height = int(row["width"]), int(row["height"])
+    except ValueError as error:
+        raise InputError(f"{where} has a width or height that is not a whole number.") from error
+    depth = existing("depth")
+    if depth is not None and row["depth_kind"] not in _DISTANCE_KINDS | _NEARNESS_KINDS:
+        raise InputError(f"{where} has an unknown depth_kind {row['depth_kind']!r}.")
+    return TrainImage(
+        image=image,
+        mask=existing("mask"),
+        depth=depth,
+        depth_kind=row["depth_kind"],
+        set=row["set"],
+        kind=row["kind"],
+        union_ok=row["union_ok"] == "1",
+        licence_class=row["licence_class"],
+        width=width,
+        height=height,
+    )
+
+
+def read_image(item: TrainImage) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Read the picture, label map and depth of one manifest row.
+
+    Returns
+    -------
+    rgb : (H, W, 3) uint8
+    ids : (H, W) uint16, 0 background, 65535 ignore
+    depth : (H, W) uint16 or None, 0 unknown, else 1..65535, larger = nearer
+
+    Raises
+    ------
+    InputError
+        When a file cannot be decoded or the sizes differ from the manifest's.
+    """
+    shape = (item.height, item.width)
+    rgb = cv2.cvtColor(_decode(item.image, cv2.IMREAD_COLOR, shape), cv2.COLOR_BGR2RGB)
+    ids = np.zeros(shape, np.uint16)
+    if item.mask is not None:
+        ids = ids_from_mask(_decode(item.mask, cv2.IMREAD_UNCHANGED, shape), item.mask)
+    if item.depth is None:
+        return rgb, ids, None
+    depth = _decode(item.depth, cv2.IMREAD_UNCHANGED, shape)
+    if depth.ndim != 2:
+        raise InputError(f"{item.depth} is no depth map: it has more than one channel.")
+    return rgb, ids, nearness(depth, distance=item.depth_kind in _DISTANCE_KINDS)
+
+
+def _decode(path: Path, flags: int, shape: tuple[int, int]) -> np.ndarray:
+    array = cv2.imread(str(path), flags)
+    if array is None:
+        raise InputError(f"{path} cannot be read as an image; it may be damaged.")
+    if array.shape[:2] != shape:
+        raise InputError(
+            f"{path} has the size {array.shape[:2]} (rows, columns), but its manifest says {shape}."
+        )
+    return array
+
+
+def ids_from_mask(mask: np.ndarray, path: Path) -> np.ndarray:
+    """Bring an 8- or 16-bit label map to uint16 ids with the one ignore value 65535."""
+    if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
+        raise InputError(f"{path} is no label map: it must have one channel of 8 or 16 bits.")
+    if mask.dtype == np.uint16:
+        return mask
+    ids = mask.astype(np.uint16)
+    ids[mask == 255] = IGNORE_ID
+    return ids
+
+
+def nearness(depth: np.ndarray, *, distance: bool) -> np.ndarray:
+    """Scale a raw depth map to uint16 nearness, from the 1st to the 99th percentile.
+
+    Parameters
+    ----------
+    depth : (H, W) integer or float
+        Raw values, 0 = unknown.
+    distance : bool
+        Whether the values grow with the distance (then 1 / value is scaled) or with nearness.
+    """
+    known = depth > 0
+    scaled = np.zeros(depth.shape, np.uint16)
+    if not known.any():
+        return scaled
+    values = depth[known].astype(np.float64)
+    if distance:
+        values = 1.0 / values
+    low, high = np.percentile(values, (1, 99))
+    unit = np.clip((values - low) / max(high - low, 1e-12), 0.0, 1.0)
+    scaled[known] = np.round(1 + unit * 65534).astype(np.uint16)
+    return scaled

@@ -1,0 +1,84 @@
+"""A viewer, and a predictor that answers at once by rules that a test can compute itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_ois.errors import InputError
+
+
+class FakePredictor:
+    """Discs around positive clicks less discs around negative ones; the state counts the calls.
+
+    Each click takes ``delay`` seconds of sleep, as torch does outside of Python's lock.
+    """
+
+    radius = 6.0
+    delay = 0.0
+    device = "fake"
+
+    def __init__(self, model: str = "ois-compact", device: str = "auto") -> None:
+        self.model = model
+        self.thread = threading.get_ident()
+        self.calls = 0
+
+    def set_image(self, image: Any) -> None:
+        time.sleep(self.delay)
+        self.image = np.asarray(image)
+        plane = self.image.mean(-1) if self.image.ndim == 3 else self.image.astype(float)
+        self.depth = ((plane - plane.min()) / (np.ptp(plane) or 1)).astype(np.float32)
+
+    def predict(self, points: Any, labels: Any, previous: Any = None) -> SimpleNamespace:
+        assert threading.get_ident() == self.thread
+        time.sleep(self.delay)
+        self.calls += 1
+        if not np.any(labels):
+            raise InputError("There are only negative clicks.")
+        rows, columns = np.indices(self.depth.shape)
+        mask = np.zeros(self.depth.shape, bool)
+        for (row, column), positive in zip(points, labels, strict=True):
+            mask[(rows - row) ** 2 + (columns - column) ** 2 <= self.radius**2] = bool(positive)
+        at = [self.depth[round(float(r)), round(float(c))] for r, c in points]
+        chosen = np.asarray(labels) == 1
+        return SimpleNamespace(
+            mask=mask,
+            probability=mask.astype(np.float32),
+            positive_order_map=np.abs(self.depth - np.mean(np.asarray(at)[chosen])),
+            negative_order_maps=np.abs(
+                self.depth[None] - np.asarray(at, np.float32)[~chosen][:, None, None]
+            ),
+            state=(previous, tuple(map(tuple, np.asarray(points).tolist()))),
+        )
+
+
+@pytest.fixture
+def fake() -> type[FakePredictor]:
+    """A fresh class, so that a test may change its delay."""
+    return type("Fake", (FakePredictor,), {})
+
+
+@pytest.fixture
+def notes() -> Iterator[list[str]]:
+    """The messages of the notifications shown during a test."""
+    from napari.utils.notifications import notification_manager
+
+    said: list[str] = []
+
+    def hear(notification: Any) -> None:
+        said.append(notification.message)
+
+    notification_manager.notification_ready.connect(hear)
+    yield said
+    notification_manager.notification_ready.disconnect(hear)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
+    return make_napari_viewer_proxy(show=False)

@@ -1,0 +1,89 @@
+"""A replay gives what a script gives that plays the same clicks, however the user came to them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from napari_ois.annotation import Clicks, Replay
+
+
+class Diary:
+    """A predictor whose state is its whole history, so that any other order of calls shows."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def predict(self, points: Any, labels: Any, previous: Any = None) -> SimpleNamespace:
+        self.calls += 1
+        state = (previous, tuple(map(tuple, points)), tuple(labels))
+        return SimpleNamespace(state=state)
+
+
+def script(clicks: Clicks) -> Any:
+    predictor, previous, last = Diary(), None, None
+    for count in range(1, len(clicks) + 1):
+        part = clicks.first(count)
+        if part.has_positive:
+            last = predictor.predict(part.points, part.labels, previous=previous)
+            previous = last.state
+    return last.state
+
+
+def test_adding_costs_one_prediction_a_click() -> None:
+    predictor = Diary()
+    replay = Replay(predictor)
+    clicks = Clicks()
+    for number in range(4):
+        clicks = clicks.added(number, number, positive=number != 1)
+        assert replay.answer(clicks).state == script(clicks)
+    assert predictor.calls == 4
+
+
+@pytest.mark.parametrize("change", ["move first", "move last", "delete last", "delete middle", "same"])
+def test_any_change_gives_the_script_s_answer(change: str) -> None:
+    predictor = Diary()
+    replay = Replay(predictor)
+    clicks = Clicks().added(0, 0).added(1, 1, positive=False).added(2, 2).added(3, 3)
+    replay.answer(clicks)
+    changed, calls = {
+        "move first": (clicks.moved(0, 9, 9), 4),
+        "move last": (clicks.moved(3, 9, 9), 1),
+        "delete last": (clicks.removed(), 1),
+        "delete middle": (clicks.removed(1), 2),
+        "same": (clicks, 0),
+    }[change]
+    predictor.calls = 0
+    assert replay.answer(changed).state == script(changed)
+    assert predictor.calls == calls
+
+
+def test_negative_clicks_wait_for_the_first_positive_one() -> None:
+    predictor = Diary()
+    replay = Replay(predictor)
+    clicks = Clicks().added(0, 0, positive=False)
+    assert replay.answer(clicks) is None
+    clicks = clicks.added(1, 1)
+    assert replay.answer(clicks).state == script(clicks)
+    assert predictor.calls == 1
+
+
+def test_an_interrupted_play_gives_nothing_and_loses_nothing() -> None:
+    predictor = Diary()
+    replay = Replay(predictor)
+    clicks = Clicks().added(0, 0).added(1, 1).added(2, 2)
+    assert replay.answer(clicks, lambda: predictor.calls >= 2) is None
+    assert replay.answer(clicks.first(2)).state == script(clicks.first(2))
+    assert replay.answer(clicks).state == script(clicks)
+    assert predictor.calls == 3
+
+
+def test_a_shorter_list_after_an_interruption_is_played_again() -> None:
+    predictor = Diary()
+    replay = Replay(predictor)
+    clicks = Clicks().added(0, 0).added(1, 1).added(2, 2)
+    replay.answer(clicks)
+    assert replay.answer(clicks.first(2).added(5, 5), lambda: True) is None
+    assert replay.answer(clicks.first(2)).state == script(clicks.first(2))

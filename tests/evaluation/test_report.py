@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from napari_ois.errors import InputError
+from napari_ois.evaluation.readers import EvalImage, EvalObject
+from napari_ois.evaluation.report import format_table, summarize, write_csv, write_json
+from napari_ois.evaluation.run import ObjectResult, evaluate
+
+
+class GrowingPredictor:
+    """A fake that adds six rows of the object with each click, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.images: list[tuple[int, ...]] = []
+        self.depths: list[bool] = []
+
+    def set_image(self, image, depth=None):
+        self.images.append(image.shape)
+        self.depths.append(depth is not None)
+
+    def predict(self, points, labels, previous=None):
+        assert (previous or 0) == len(points) - 1
+        mask = np.zeros(self.images[-1][:2], bool)
+        mask[: 6 * len(points)] = True
+        return SimpleNamespace(mask=mask, state=len(points))
+
+
+def make_samples():
+    target = np.zeros((24, 10), np.uint8)
+    target[:24] = 1
+    target[:, 9] = 255
+    other = target.copy()
+    other[12:] = 0
+    image = np.zeros((24, 10, 3), np.uint8)
+    objects = [EvalObject("1", target, "a", "natural"), EvalObject("2", other, "b", "medical")]
+    depth = np.ones((24, 10), np.float32)
+    return [EvalImage(Path("x.png"), "x.png", image, objects, depth)]
+
+
+def results_of(curves):
+    return [
+        ObjectResult(name, "natural", "x.png", str(i), tuple(curve), len(curve), 0.5)
+        for i, (name, curve) in enumerate(curves)
+    ]
+
+
+def test_evaluate_embeds_an_image_once_and_clicks_every_object():
+    predictor, done = GrowingPredictor(), []
+    results = evaluate(predictor, make_samples(), max_clicks=5, progress=done.append)
+    assert predictor.images == [(24, 10, 3)]
+    assert predictor.depths == [False]
+    assert done == [1, 2]
+    assert results[0].ious == pytest.approx((0.25, 0.5, 0.75, 1.0, 1.0))
+    assert results[1].ious == pytest.approx((0.5, 1.0, 1.0, 1.0, 1.0))
+    assert [result.clicks for result in results] == [4, 2]
+    assert [(r.set, r.object, r.image) for r in results] == [
+        ("a", "1", "x.png"),
+        ("b", "2", "x.png"),
+    ]
+
+
+def test_evaluate_hands_measured_depth_on_when_asked():
+    predictor = GrowingPredictor()
+    evaluate(predictor, make_samples(), max_clicks=1, measured_depth=True)
+    assert predictor.depths == [True]
+
+
+def test_summary_weighs_sets_alike():
+    curves = [("a", [0.2, 0.4, 0.9]), ("a", [0.4, 0.6, 0.7]), ("b", [0.9, 0.95, 1.0])]
+    summary = summarize(results_of(curves))
+    assert summary["sets"]["a"]["iou_1"] == pytest.approx(0.3)
+    assert summary["sets"]["a"]["noc90"] == pytest.approx(3.0)
+    assert summary["sets"]["b"]["noc95"] == pytest.approx(2.0)
+    assert summary["sets"]["a"]["nof95"] == 2
+    assert summary["mean_over_sets"]["iou_1"] == pytest.approx(0.6)
+    assert summary["mean_over_sets"]["noc90"] == pytest.approx(2.0)
+    assert summary["seconds_per_click"] == pytest.approx(1.5 / 9)
+    # no click 5 was made, so there is no such figure
+    assert "iou_5" not in summary["mean_over_sets"]
+    assert (summary["max_clicks"], summary["objects"]) == (3, 3)
+
+
+def test_csv_has_a_row_for_each_object(tmp_path):
+    write_csv(results_of([("a", [0.5, 0.85]), ("b", [0.96, 0.97])]), tmp_path / "objects.csv")
+    with (tmp_path / "objects.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0] == ["set", "image", "object", "iou_1", "iou_2", "noc85", "noc90", "noc95"]
+    assert rows[1] == ["a", "x.png", "0", "0.5000", "0.8500", "2", "2", "2"]
+    assert rows[2] == ["b", "x.png", "1", "0.9600", "0.9700", "1", "1", "1"]
+
+
+def test_json_and_table_tell_the_same(tmp_path):
+    summary = summarize(results_of([("a", [0.25] * 20), ("b", [0.75] * 20)]))
+    write_json(summary, tmp_path / "summary.json")
+    assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8")) == summary
+    lines = format_table(summary).splitlines()
+    assert lines[0].split() == ["set", "objects", "IoU@1", "IoU@3", "IoU@5", "NoC85", "NoC90"]
+    assert lines[2].split() == ["a", "1", "0.250", "0.250", "0.250", "20.00", "20.00"]
+    assert lines[-2].split()[3:] == ["2", "0.500", "0.500", "0.500", "20.00", "20.00"]
+
+
+def test_results_must_be_alike():
+    with pytest.raises(InputError, match="same number of clicks"):
+        summarize(results_of([("a", [0.5]), ("a", [0.5, 0.6])]))
+    with pytest.raises(InputError, match="at least one"):
+        summarize([])
