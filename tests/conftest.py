@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 
-# Before anything imports a hub client: a test that would download must fail at once, here and everywhere.
+# Before anything imports a hub client: a test that would download must fail at once, everywhere.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 

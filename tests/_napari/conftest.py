@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
 from napari_ois.errors import InputError
 
@@ -80,5 +81,12 @@ def notes() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
+def viewer(qapp: Any) -> ViewerModel:
+    """All of a viewer but its window: enough for most, and made in no time."""
+    return ViewerModel()
+
+
+@pytest.fixture
+def window(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
+    """A viewer with its window, given as napari gives it to a plugin."""
     return make_napari_viewer_proxy(show=False)

@@ -191,9 +191,9 @@ def test_models_for_people_and_for_programs(weights):
 
 
 def test_doctor_names_what_it_found(monkeypatch):
-    from napari_ois.cli import doctor
+    from napari_ois.cli import checkup
 
-    monkeypatch.setattr(doctor, "_self_test", lambda model: (True, f"self-test: {model}"))
+    monkeypatch.setattr(checkup, "_self_test", lambda model: (True, f"self-test: {model}"))
     result = run("doctor")
     assert result.exit_code == 0, result.output
     for words in ("torch 2", "Qt: ", "devices: ", "hash as expected", "self-test: ois-compact"):
@@ -202,19 +202,19 @@ def test_doctor_names_what_it_found(monkeypatch):
 
 
 def test_doctor_fails_on_damaged_weights_and_a_failed_test(weights, monkeypatch):
-    from napari_ois.cli import doctor
+    from napari_ois.cli import checkup
 
-    monkeypatch.setattr(doctor, "_self_test", lambda model: (True, "self-test"))
+    monkeypatch.setattr(checkup, "_self_test", lambda model: (True, "self-test"))
     weights.path.write_bytes(b"other")
     result = run("doctor")
     assert result.exit_code == 1 and "[FAILED] weights of ois-compact: damaged" in result.output
     weights.path.write_bytes(b"weights")
-    monkeypatch.setattr(doctor, "_self_test", lambda model: (False, "self-test: no"))
+    monkeypatch.setattr(checkup, "_self_test", lambda model: (False, "self-test: no"))
     assert run("doctor").exit_code == 1
 
 
 def test_doctor_s_self_test_runs_the_model():
-    from napari_ois.cli.doctor import _self_test
+    from napari_ois.cli.checkup import _self_test
 
     _, line = _self_test("ois-compact")  # random weights: only that it came to a figure
     assert "IoU" in line
@@ -282,6 +282,55 @@ def test_evaluate_refuses_bad_input(collection, tmp_path, monkeypatch, arguments
     assert result.exit_code == 2 and words in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not Path("report").exists()
+
+
+def test_train_passes_its_options_on(monkeypatch, tmp_path, weights):
+    from napari_ois.training import run as training
+
+    calls, saved = [], []
+
+    def train(recipe, out, **options):
+        calls.append((recipe, out, options))
+        network = SimpleNamespace(state_dict=lambda: {"weight": 1})
+        return SimpleNamespace(step=7, checkpoint=out / "last.pt", averaged=lambda: network)
+
+    monkeypatch.setattr(training, "train", train)
+    fake = sys.modules["napari_ois.checkpoints"]
+    fake.save_checkpoint = lambda *args, **options: saved.append((args, options))
+    export = tmp_path / "weights" / "mine.safetensors"
+    result = run(
+        *("train", "--output", tmp_path / "out", "--steps", 9, "--scenes", 4, "--minutes", 2),
+        *("--device", "cpu", "--export", export),
+    )
+    assert result.exit_code == 0, result.output
+    ((recipe, out, options),) = calls
+    assert (recipe.steps, recipe.preset, out) == (9, "ois-compact", tmp_path / "out")
+    assert (options["scenes"], options["seconds"], options["device"]) == (4, 120, "cpu")
+    assert saved == [
+        (
+            ({"weight": 1}, export),
+            {"metadata": {"preset": "ois-compact", "steps": "7", "seed": "0"}},
+        )
+    ]
+    assert "7 of 9 steps" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--scenes", "0"], "Nothing to learn from"),
+        (["--preset", "nosuch"], "no preset nosuch"),
+        (["--scenes", "0", "--data", "nowhere"], "nowhere"),
+        (["--device", "abacus"], "no device"),
+        (["--steps", "0"], "steps"),
+    ],
+)
+def test_train_refuses_bad_input(tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    result = run("train", "--output", "out", *options)
+    assert result.exit_code == 2 and words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("out").exists()
 
 
 def test_help_is_fast_because_it_imports_little():

@@ -47,6 +47,7 @@ class SessionLayers:
         self.depth: Image | None = None
         self.order_positive: Image | None = None
         self.order_negative: list[Image] = []
+        self._made: list[Layer] = [self.clicks, self.preview]  # known as ours before the viewer tells of them
         viewer.add_layer(self.preview)
         viewer.add_layer(self.clicks)
         viewer.layers.selection.active = self.clicks
@@ -106,7 +107,9 @@ class SessionLayers:
     def show_mask(self, mask: NDArray[np.bool_]) -> None:
         """Show a (H, W) mask; only the pixels that differ are drawn again."""
         if self.preview not in self._viewer.layers:
+            self._made.remove(self.preview)
             self.preview = self._make_preview()
+            self._made.append(self.preview)
             self.insert(self.preview)
         shown = self.shown_mask()
         changed = mask != shown
@@ -143,10 +146,9 @@ class SessionLayers:
         if self.order_positive is not None and self.order_positive in self._viewer.layers:
             self.order_positive.data = self._plane.lift(np.ones(self._plane.shape, np.float32))
 
-    def all(self) -> list[Layer]:
-        """Every layer of the session, those deleted by the user included."""
-        shown = [self.clicks, self.preview, self.depth, self.order_positive, *self.order_negative]
-        return [layer for layer in shown if layer is not None]
+    def owns(self, layer: Layer) -> bool:
+        """Whether a layer was made here, so that no choice offers it."""
+        return layer in self._made
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -167,7 +169,7 @@ class SessionLayers:
     def _follow(self) -> None:
         """Place every layer where the image is now."""
         geometry = self._plane.geometry(self._image)
-        for layer in self.all():
+        for layer in self._made:
             for name, value in geometry.items():
                 setattr(layer, name, value)
 
@@ -216,6 +218,7 @@ class SessionLayers:
             visible=False,
             **self._plane.geometry(self._image),
         )
+        self._made.append(layer)
         self.insert(layer)
         return layer
 
@@ -232,6 +235,8 @@ class SessionLayers:
     def _remove(self, layer: Layer | None) -> None:
         if layer is not None and layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
+        if layer in self._made:
+            self._made.remove(layer)
 
 
 def _polarity(labels: NDArray[Any]) -> pd.Categorical:

@@ -11,16 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, create_widget
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     import napari
 
 LOG = logging.getLogger(__name__)
+STATUS_LINES, MINIMUM_WIDTH = 7, 290
 WELCOME = "Choose an image and press Start."
 
 
@@ -118,6 +118,7 @@ class OISWidget(QWidget):
         session.answered.connect(self._on_answered)
         session.status.connect(self._say)
         session.ended.connect(self._on_ended)
+        self._refresh_choices()  # the session's own layers are none of them
         self.set_polarity(True)
         self._say(f"Embedding {image.name}; you can already click.")
         self._show_session()
@@ -191,7 +192,6 @@ class OISWidget(QWidget):
             label="Image",
             options={
                 "choices": self._images,
-                "nullable": True,
                 "tooltip": "The layer to click on; the plane that is shown.",
             },
         )
@@ -215,8 +215,7 @@ class OISWidget(QWidget):
             label="Objects",
             options={
                 "choices": self._targets,
-                "nullable": True,
-                "tooltip": "Where Accept writes; ----- makes a new layer.",
+                "tooltip": "Where Accept writes; each object gets a new id.",
             },
         )
         self.start_button = _button("Start", self.start, "Embed the plane shown and begin to click.")
@@ -255,7 +254,10 @@ class OISWidget(QWidget):
         self.progress.setSizePolicy(keep)
         self.status = QLabel(WELCOME)
         self.status.setWordWrap(True)
-        self.status.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.MinimumExpanding)
+        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        # A wrapped label asks for its height too late, and the last lines are cut: room for them beforehand.
+        self.status.setMinimumHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing())
+        self.setMinimumWidth(MINIMUM_WIDTH)
         layout = QVBoxLayout(self)
         self._forms = [_form(self.image, self.model, self.device), _form(self.target)]
         layout.addWidget(self._forms[0].native)
@@ -324,19 +326,24 @@ class OISWidget(QWidget):
 
     # -- choices ----------------------------------------------------------------------------------
 
-    def _images(self, *_: Any) -> list[Image]:
-        own = self.session.layers.all() if self.session is not None else []
-        return [x for x in self._viewer.layers if isinstance(x, Image) and x not in own]
+    def _others(self, kind: type[Layer]) -> list[tuple[str, Any]]:
+        """Layers of one kind that are not the session's own, with their names."""
+        session = self.session
+        return [
+            (layer.name, layer)
+            for layer in self._viewer.layers
+            if isinstance(layer, kind) and not (session and session.layers.owns(layer))
+        ]
 
-    def _targets(self, *_: Any) -> list[Labels]:
-        own = self.session.layers.all() if self.session is not None else []
-        return [x for x in self._viewer.layers if isinstance(x, Labels) and x not in own]
+    def _images(self, *_: Any) -> list[tuple[str, Any]]:
+        return self._others(Image)
+
+    def _targets(self, *_: Any) -> list[tuple[str, Any]]:
+        return [("new layer", None), *self._others(Labels)]
 
     def _refresh_choices(self, event: Any = None) -> None:
-        for choice in (self.image, self.target):
-            choice.reset_choices()
-        if self.image.value is None and self.image.choices[:1]:
-            self.image.value = next((c for c in self.image.choices if c is not None), None)
+        self.image.reset_choices()
+        self.target.reset_choices()
 
 
 class _Holder:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, Signal, Slot
+from qtpy.QtCore import QObject, Qt, Signal, Slot
 
 from napari_ois.annotation import Clicks, Replay
 
@@ -158,7 +158,8 @@ class InferenceWorker(QObject):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="napari-ois")
         self._count = itertools.count(1)
         self._pending: dict[bool, Future[Any] | None] = {True: None, False: None}
-        self._arrived.connect(self._deliver)
+        # Queued even inside one thread: a request that is over at once must not be answered before it was sent.
+        self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     @property
     def busy(self) -> bool:

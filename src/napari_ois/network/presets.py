@@ -15,6 +15,7 @@ from napari_ois.errors import InputError
 from napari_ois.network.decoder import compact_decoder
 from napari_ois.network.encoder import CompactEncoder
 from napari_ois.network.ois import OIS
+from napari_ois.network.vit import SIZES, build_vit
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,16 @@ _COMPACT_SWITCHES: dict[str, Any] = {
     "min_depth_range": 0.1,
 }
 
+_DEPTH_ANYTHING = "depth-anything/Depth-Anything-V2-{}-hf"
+
 _PRESETS = [
     Preset("ois-compact", "compact", 256, 32, 64, switches=_COMPACT_SWITCHES),
+    *(
+        Preset(f"ois-{short}{suffix}", "vit", side, 14, dim, backbone=_DEPTH_ANYTHING.format(size))
+        # 1022 and 2044 are the multiples of the patch next to the paper's 1024 and 2048.
+        for suffix, side in (("", 1022), ("-2048", 2044))
+        for short, dim, size in (("vits", 64, "Small"), ("vitb", 128, "Base"), ("vitl", 256, "Large"))
+    ),
 ]
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _PRESETS}
@@ -74,7 +83,7 @@ def build(preset: Preset | str, **switches: Any) -> OIS:
     Raises
     ------
     InputError
-        If the name is none of :data:`PRESETS`.
+        If the name is none of :data:`PRESETS`, or a ViT preset is asked for without transformers.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
@@ -82,6 +91,8 @@ def build(preset: Preset | str, **switches: Any) -> OIS:
             raise InputError(f"There is no preset called {preset!r}; choose one of {known}.")
         preset = PRESETS[preset]
     preset = replace(preset, switches={**preset.switches, **switches})
+    if preset.encoder == "vit":
+        return build_vit(SIZES[preset.backbone], **preset.switches)
     return _build_compact(preset)
 
 

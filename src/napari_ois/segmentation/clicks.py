@@ -49,22 +49,16 @@ def check_clicks(
         )
     for number, (row, column) in enumerate(clicks, start=1):
         rows, columns = image_shape
-        if not (
-            -0.5 <= row <= rows - 0.5 and -0.5 <= column <= columns - 0.5
-        ):  # NaN is outside too
+        if not (-0.5 <= row <= rows - 0.5 and -0.5 <= column <= columns - 0.5):  # NaN is outside too
             raise InputError(
                 f"Click {number} at row {row:g}, column {column:g} lies outside the image "
                 f"of {rows} rows and {columns} columns; move it inside."
             )
     for number, kind in enumerate(kinds, start=1):
         if kind not in (0, 1):
-            raise InputError(
-                f"Click {number} has label {kind:g}; use 1 for positive, 0 for negative."
-            )
+            raise InputError(f"Click {number} has label {kind:g}; use 1 for positive, 0 for negative.")
     if not (kinds == 1).any():
-        raise InputError(
-            "There are only negative clicks; add a positive click on the object first."
-        )
+        raise InputError("There are only negative clicks; add a positive click on the object first.")
     return clicks.astype(np.float32), kinds.astype(np.int64)
 
 

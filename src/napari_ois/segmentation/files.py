@@ -93,9 +93,7 @@ def whole_folder(target: str | Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def write_prediction(
-    folder: str | Path, plane: NDArray[np.float32], prediction: Prediction
-) -> list[Path]:
+def write_prediction(folder: str | Path, plane: NDArray[np.float32], prediction: Prediction) -> list[Path]:
     """Write a prediction as files that any image program reads.
 
     ``mask.tif`` (uint8, 0 and 255), ``probability.tif``, ``depth.tif``, ``order_positive.tif`` and

@@ -66,9 +66,7 @@ def _round_to(length: float, multiple: int) -> int:
     return max(1, math.floor(length / multiple + 0.5)) * multiple
 
 
-def _rescale(
-    points: ArrayLike, source: tuple[int, int], target: tuple[int, int]
-) -> NDArray[np.float32]:
+def _rescale(points: ArrayLike, source: tuple[int, int], target: tuple[int, int]) -> NDArray[np.float32]:
     values = np.asarray(points, dtype=np.float64).reshape(-1, 2)
     factor = np.asarray(target, dtype=np.float64) / np.asarray(source, dtype=np.float64)
     moved = (values + 0.5) * factor - 0.5  # align_corners=False, as the resize does
@@ -167,8 +165,7 @@ def _checked(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
         raise InputError(f"The image is no regular array: {error}") from error
     if array.dtype.kind not in "buif":
         raise InputError(
-            f"The image has dtype {array.dtype}, but it must be bool, integer or "
-            "float; convert it first."
+            f"The image has dtype {array.dtype}, but it must be bool, integer or float; convert it first."
         )
     if array.size == 0:
         raise InputError(f"The image of shape {array.shape} is empty; give one with pixels.")
@@ -187,13 +184,10 @@ def _checked(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
         )
     elif not -3 <= channel_axis < 3:
         raise InputError(
-            f"channel_axis={channel_axis} is out of range for an image of shape {array.shape}; "
-            "use 0, 1 or 2."
+            f"channel_axis={channel_axis} is out of range for an image of shape {array.shape}; use 0, 1 or 2."
         )
     if array.dtype.kind == "f" and not np.isfinite(array).any():
-        raise InputError(
-            "The image has no finite value (all NaN or infinite); give one with values."
-        )
+        raise InputError("The image has no finite value (all NaN or infinite); give one with values.")
     return array
 
 
@@ -235,9 +229,10 @@ def _rescale_contrast(values: NDArray[Any]) -> NDArray[np.float32]:
     if not high > low:
         return np.zeros(values.shape, dtype=np.float32)
     # 32-bit integers do not fit float32's 24 bits, so subtract them in double precision.
-    wide = np.float64 if values.dtype.itemsize > 4 or values.dtype.kind in "iu" else np.float32
+    exact = values.dtype.kind == "f" and values.dtype.itemsize <= 4
+    wide: NDArray[Any] = values.astype(np.float32 if exact else np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        scaled = (values.astype(wide) - wide(low)) / wide(float(high) - float(low))
+        scaled = (wide - float(low)) / (float(high) - float(low))
     return np.nan_to_num(scaled.clip(0.0, 1.0), nan=0.0).astype(np.float32)
 
 

@@ -32,9 +32,7 @@ _RAMP = np.array(
 def colour_ramp(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Colour (H, W) values in [0, 1] as (H, W, 3) uint8, dark to bright."""
     at = np.linspace(0.0, 1.0, len(_RAMP))
-    return np.stack([np.interp(values, at, channel) for channel in _RAMP.T], axis=-1).astype(
-        np.uint8
-    )
+    return np.stack([np.interp(values, at, channel) for channel in _RAMP.T], axis=-1).astype(np.uint8)
 
 
 def draw_overview(plane: NDArray[np.float32], prediction: Prediction) -> NDArray[np.uint8]:
@@ -54,13 +52,9 @@ def draw_overview(plane: NDArray[np.float32], prediction: Prediction) -> NDArray
     panels = [("image, mask and clicks", _draw_image(plane, prediction, shape))]
     maps = [("depth, bright = near", prediction.depth)]
     maps.append(("order, positive clicks", prediction.positive_order_map))
-    for number, negative in enumerate(
-        prediction.negative_order_maps[:MAX_NEGATIVE_PANELS], start=1
-    ):
+    for number, negative in enumerate(prediction.negative_order_maps[:MAX_NEGATIVE_PANELS], start=1):
         maps.append((f"order, negative click {number}", negative))
-    panels += [
-        (title, Image.fromarray(colour_ramp(resize(values, shape)))) for title, values in maps
-    ]
+    panels += [(title, Image.fromarray(colour_ramp(resize(values, shape)))) for title, values in maps]
 
     width = max(shape[1], 10 * _GAP + _MIN_SIDE)  # wide enough for its caption
     sheet = Image.new(
@@ -81,9 +75,7 @@ def _panel_shape(image_shape: tuple[int, ...]) -> tuple[int, int]:
     return rows, columns
 
 
-def _draw_image(
-    plane: NDArray[np.float32], prediction: Prediction, shape: tuple[int, int]
-) -> Image.Image:
+def _draw_image(plane: NDArray[np.float32], prediction: Prediction, shape: tuple[int, int]) -> Image.Image:
     pixels = (resize(plane, shape).clip(0.0, 1.0) * 255).astype(np.uint8)
     mask = resize(prediction.mask, shape) > 0.5
     pixels[mask] = (0.65 * pixels[mask] + 0.35 * np.array(_CONTOUR)).astype(np.uint8)

@@ -72,9 +72,7 @@ def choose_device(device: str) -> torch.device:
     try:
         wanted = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise InputError(
-            f'There is no device "{device}"; use auto or {", ".join(here)}.'
-        ) from error
+        raise InputError(f'There is no device "{device}"; use auto or {", ".join(here)}.') from error
     if wanted.type == "cuda" and wanted.index is None and "cuda:0" in here:
         wanted = torch.device("cuda:0")
     if str(wanted) not in here:
@@ -91,9 +89,7 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
         If there is no such precision, or half precision is asked for on MPS.
     """
     if precision not in PRECISIONS:
-        raise InputError(
-            f'There is no precision "{precision}"; use one of {", ".join(PRECISIONS)}.'
-        )
+        raise InputError(f'There is no precision "{precision}"; use one of {", ".join(PRECISIONS)}.')
     if precision == "fp32" or (precision == "auto" and device.type != "cuda"):
         return torch.float32
     if device.type == "mps":
@@ -102,9 +98,7 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
         return torch.float16
     if precision == "bf16" or device.type == "cpu":
         return torch.bfloat16
-    return (
-        torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    )
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def fallbacks(placement: Placement) -> list[Placement]:

@@ -136,7 +136,7 @@ class Predictor:
         self._fallbacks = fallbacks(placement)
         self._scene: _Scene | None = None
         self._network = network.eval()
-        self._with_fallback(lambda: self._network.to(self._placement.device))
+        self._with_fallback(self._move)
 
     # -- what it holds ----------------------------------------------------------------------------
 
@@ -273,8 +273,7 @@ class Predictor:
         state = previous.state if isinstance(previous, Prediction) else previous
         if state is not None and state.image is not scene.token:
             raise InputError(
-                "previous belongs to another image than the one set last; "
-                "leave it out for the first click."
+                "previous belongs to another image than the one set last; leave it out for the first click."
             )
         logits, full = self._with_fallback(lambda: self._decode(scene, clicks, kinds, state))
         probability = full.sigmoid().numpy()
@@ -295,6 +294,11 @@ class Predictor:
         if self._scene is None:
             raise InputError("No image is set; call set_image first.")
         return self._scene
+
+    def _move(self) -> None:
+        """Bring the weights to the device; as ordinary tensors, since the caller may train on."""
+        with torch.inference_mode(False):
+            self._network.to(self._placement.device)
 
     def _embedding(self, scene: _Scene) -> ImageEmbedding:
         """The scene's embedding, computed where there is none (new image, or after a fallback)."""
@@ -350,11 +354,10 @@ class Predictor:
             self._scene.embedding = None
         if not self._fallbacks:
             raise OISError(
-                f"There is not enough memory on {full}; "
-                "use a smaller input_size or a smaller image."
+                f"There is not enough memory on {full}; use a smaller input_size or a smaller image."
             )
         self._placement = self._fallbacks.pop(0)
-        self._network.to(self._placement.device)
+        self._move()
         if full.device.type == "cuda":
             torch.cuda.empty_cache()
         warnings.warn(
@@ -371,6 +374,4 @@ def _place(device: str, precision: str) -> Placement:
 
 def _check_input_size(input_size: int | None) -> None:
     if input_size is not None and not 32 <= input_size <= 8192:
-        raise InputError(
-            f"input_size={input_size} is out of range; give 32 to 8192 pixels, or leave it out."
-        )
+        raise InputError(f"input_size={input_size} is out of range; give 32 to 8192 pixels, or leave it out.")

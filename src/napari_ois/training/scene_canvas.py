@@ -1,7 +1,7 @@
-"""The picture under construction: colour, depth and object numbers change only together, in one place.
+"""The picture in the making: colour, depth and object numbers change only together.
 
-A layer is painted with a depth test, so wherever an object number is visible, nothing drawn before it
-was nearer there: the depth of a scene agrees with its occlusions by construction.
+A layer is painted with a depth test: wherever an object number is visible, nothing drawn before
+it was nearer. So the depth of a scene agrees with its occlusions by construction.
 """
 
 from __future__ import annotations

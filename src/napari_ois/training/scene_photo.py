@@ -13,7 +13,13 @@ import numpy as np
 
 from napari_ois.training.scene_canvas import Canvas, finish_colours
 from napari_ois.training.scene_shapes import SHAPES, draw_shape
-from napari_ois.training.scene_textures import Texture, noise_field, pick_texture, ramp, random_colour
+from napari_ois.training.scene_textures import (
+    Texture,
+    noise_field,
+    pick_texture,
+    ramp,
+    random_colour,
+)
 
 _GAP = 0.02  # smallest difference in depth of two objects
 _NAMES = tuple(SHAPES)
@@ -65,7 +71,11 @@ def _ground_rgb(rng: np.random.Generator, texture: Texture, size: int) -> np.nda
 
 
 def _sky(rng: np.random.Generator, size: int) -> np.ndarray:
-    top = random_colour(rng) if rng.random() < 0.3 else np.array([0.3, 0.5, 0.85]) * rng.uniform(0.5, 1.1)
+    top = (
+        random_colour(rng)
+        if rng.random() < 0.3
+        else np.array([0.3, 0.5, 0.85]) * rng.uniform(0.5, 1.1)
+    )
     low = np.clip(top + rng.uniform(0.0, 0.4), 0, 1)
     rows = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
     sky = (top + (low - top) * rows).astype(np.float32) * np.ones((1, size, 1), np.float32)
@@ -80,7 +90,9 @@ def _backdrop(
 ) -> tuple[np.ndarray, np.ndarray, _Ground | None]:
     """Return background colours, background depth and the ground, if there is one."""
     rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
-    layout = rng.choice(["sky", "wall", "corner", "frontal", "top"], p=[0.2, 0.28, 0.14, 0.26, 0.12])
+    layout = rng.choice(
+        ["sky", "wall", "corner", "frontal", "top"], p=[0.2, 0.28, 0.14, 0.26, 0.12]
+    )
     far = float(rng.uniform(0.0, 0.2))
     if layout == "sky":
         rgb, depth = _sky(rng, size), np.zeros((size, size), np.float32)
@@ -100,8 +112,12 @@ def _backdrop(
     else:
         edge = rng.uniform(0.2, 0.8)
         left = columns < edge
-        rgb = np.where(left[..., None], pick[1].render(rng, size, size) * 0.8, pick[2].render(rng, size, size))
-        depth = far + np.abs(columns - edge) * np.where(left, rng.uniform(0, 0.4), rng.uniform(0, 0.4))
+        rgb = np.where(
+            left[..., None], pick[1].render(rng, size, size) * 0.8, pick[2].render(rng, size, size)
+        )
+        depth = far + np.abs(columns - edge) * np.where(
+            left, rng.uniform(0, 0.4), rng.uniform(0, 0.4)
+        )
     light = 1 + rng.uniform(0, 0.5) * (noise_field(rng, (size, size), 2) - 0.5)
     ground = None
     if layout != "frontal":
@@ -109,7 +125,9 @@ def _backdrop(
         nearest = rng.uniform(0.3, 0.6) if layout == "top" else rng.uniform(0.55, 0.9)
         ground = _Ground(horizon, far, float(nearest), size)
         plane = far + np.clip((rows * size - horizon) / (size - horizon), 0, 1) * (nearest - far)
-        floor = (plane > depth) & (rows * size > horizon)  # so walls meet the floor where they should
+        floor = (plane > depth) & (
+            rows * size > horizon
+        )  # so walls meet the floor where they should
         rgb[floor] = _ground_rgb(rng, pick[0], size)[floor]
         depth = np.where(floor, plane, depth)
     rgb = np.ascontiguousarray(rgb * light[..., None], dtype=np.float32)
@@ -274,7 +292,9 @@ def _paint(
         middle = (shadow.shape[1] // 2, shadow.shape[0] // 2)
         cv2.ellipse(shadow, middle, (int(width * 0.48), flat // 2 + 1), 0, 0, 360, 1.0, -1)
         shadow = cv2.blur(shadow, (pad | 1, flat | 1))
-        canvas.darken(shadow, row + height - shadow.shape[0] // 2, column - pad, rng.uniform(0.2, 0.6))
+        canvas.darken(
+            shadow, row + height - shadow.shape[0] // 2, column - pad, rng.uniform(0.2, 0.6)
+        )
     elif rng.random() < 0.35:
         reach = max(int(0.06 * min(height, width)), 1)
         soft = cv2.blur(alpha, (2 * reach + 1, 2 * reach + 1))

@@ -1,0 +1,106 @@
+"""One rule: what several commands share - how errors are said, options, progress.
+
+Nothing slow is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from napari_ois.errors import OISError
+
+if TYPE_CHECKING:
+    from napari_ois.segmentation.predictor import Predictor
+
+DEFAULT_MODEL = "ois-compact"
+
+
+class Refusal(click.ClickException):
+    """One sentence on stderr, exit code 2."""
+
+    exit_code = 2
+
+
+class SentenceGroup(click.Group):
+    """Turns every error that a user can mend into one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a user's error becomes a refusal."""
+        try:
+            return super().invoke(ctx)
+        except OISError as error:
+            raise Refusal(str(error)) from error
+        except click.UsageError as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # its message is the whole help
+                raise
+            raise Refusal(error.format_message()) from error
+
+
+class InOrder(click.Command):
+    """Remembers in which order options came: clicks have one across their two options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and note the options' order in ``ctx.meta["order"]``."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        ctx.meta["order"] = [parameter.name for parameter in order]
+        return super().parse_args(ctx, args)
+
+
+class RowColumn(click.ParamType):
+    """A place in the image, written ROW,COL."""
+
+    name = "row,column"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
+        """``"120,200"`` -> (120.0, 200.0)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            row, column = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f'"{value}" is no ROW,COL; write two numbers like 120,200.', param, ctx)
+        return row, column
+
+
+def model_options(command: Any) -> Any:
+    """Options of every command that runs a model."""
+    for option in (
+        click.option("--input-size", type=int, help="Longest side of the network's input."),
+        click.option("--precision", default="auto", show_default=True, help="auto, fp32, half, bf16, fp16."),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
+        click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or checkpoint file."),
+    ):
+        command = option(command)
+    return command
+
+
+def load_predictor(model: str, device: str, precision: str, input_size: int | None) -> Predictor:
+    """Make a predictor from the options of :func:`model_options`."""
+    from napari_ois.segmentation.predictor import Predictor
+
+    return Predictor(model, device=device, precision=precision, input_size=input_size)
+
+
+@contextmanager
+def progress_bar(total: int | None, name: str) -> Iterator[Any]:
+    """A bar on stderr for what takes over a second; none where stderr is no terminal."""
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=name, delay=1.0, disable=None, leave=False) as bar:
+        yield bar.update
+
+
+@contextmanager
+def spoken_warnings() -> Iterator[None]:
+    """Say our own warnings (a fallback for lack of memory) in one line on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RuntimeWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, RuntimeWarning):
+            click.echo(f"Warning: {warning.message}", err=True)
