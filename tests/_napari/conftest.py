@@ -50,11 +50,10 @@ class FakePredictor:
         chosen = np.asarray(labels) == 1
         return SimpleNamespace(
             mask=mask,
+            depth=self.depth,
             probability=mask.astype(np.float32),
             positive_order_map=np.abs(self.depth - np.mean(np.asarray(at)[chosen])),
-            negative_order_maps=np.abs(
-                self.depth[None] - np.asarray(at, np.float32)[~chosen][:, None, None]
-            ),
+            negative_order_maps=np.abs(self.depth[None] - np.asarray(at, np.float32)[~chosen][:, None, None]),
             state=(previous, tuple(map(tuple, np.asarray(points).tolist()))),
         )
 

@@ -43,6 +43,10 @@ def test_every_layer_has_the_image_s_whole_geometry() -> None:
     viewer, image, layers = make(**GEOMETRY)
     fill(layers, negatives=2)
     assert len(viewer.layers) == 7
+    assert [layer.name for layer in viewer.layers][3:5] == [
+        "scan order negative 1",
+        "scan order negative 2",
+    ]
     for layer in viewer.layers:
         np.testing.assert_allclose(layer.data_to_world((5, 7)), image.data_to_world((5, 7)))
         np.testing.assert_allclose(layer.scale, image.scale)
@@ -127,11 +131,14 @@ def test_results_lie_on_the_plane_of_a_volume(order: tuple[int, ...]) -> None:
 
 def test_negative_order_maps_come_and_go() -> None:
     viewer, _, layers = make()
-    for count in (2, 3, 1, 0):
+    for count in (1, 3, 2, 0, 1):
         layers.show_orders(MAP, np.full((count, 20, 30), 0.5, np.float32))
-        assert len(layers.order_negative) == count
-        assert len(viewer.layers) == 4 + count
-        assert all((layer.data == 0.5).all() for layer in layers.order_negative)
+        used = [layer for layer in viewer.layers if "order negative" in layer.name]
+        assert len(used) == count
+        assert used == layers.order_negative[:count]
+        assert all((layer.data == 0.5).all() for layer in used)
+        assert all((layer.data == 1).all() for layer in layers.order_negative[count:])
+        assert not any(layer.visible for layer in layers.order_negative[count:])
     np.testing.assert_array_equal(layers.order_positive.data, MAP)
 
 
@@ -153,7 +160,7 @@ def test_large_changes_are_drawn_too(monkeypatch) -> None:
 def test_a_deleted_preview_comes_back_and_deleted_maps_do_not() -> None:
     viewer, _, layers = make()
     fill(layers)
-    for layer in (layers.preview, layers.depth, layers.order_positive, layers.order_negative[0]):
+    for layer in (layers.preview, layers.depth, layers.order_positive, *layers.order_negative):
         viewer.layers.remove(layer)
     fill(layers)
     assert [layer.name for layer in viewer.layers] == ["scan", "scan preview", "scan clicks"]

@@ -62,7 +62,5 @@ def image() -> torch.Tensor:
 @pytest.fixture
 def clicks() -> tuple[torch.Tensor, torch.Tensor]:
     """Three clicks in the first image, two in the second and a place that is padding."""
-    points = torch.tensor(
-        [[[10.0, 20.0], [40.0, 70.0], [55.0, 5.0]], [[30.0, 30.0], [5.0, 90.0], [0.0, 0.0]]]
-    )
+    points = torch.tensor([[[10.0, 20.0], [40.0, 70.0], [55.0, 5.0]], [[30.0, 30.0], [5.0, 90.0], [0.0, 0.0]]])
     return points, torch.tensor([[1, 0, 1], [1, 0, -1]])

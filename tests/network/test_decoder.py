@@ -37,9 +37,7 @@ def dpt():
     head = PredictionHead(width, 4)
     head.conv1 = nn.Conv2d(width, 4, 3, padding=1)
     return DPTDecoder(
-        reassemble=[
-            ReassembleLayer(nn.Conv2d(8, c, 1), r) for c, r in zip(neck, resizes, strict=True)
-        ],
+        reassemble=[ReassembleLayer(nn.Conv2d(8, c, 1), r) for c, r in zip(neck, resizes, strict=True)],
         convs=[nn.Conv2d(c, width, 3, padding=1, bias=False) for c in neck],
         fusion=fusion,
         head=head,

@@ -49,9 +49,7 @@ def test_almost_flat_estimates_are_not_blown_up():
 
 def test_order_does_not_depend_on_the_sign_of_depth(depth):
     turned = normalize_depth(-depth)
-    torch.testing.assert_close(
-        positive_order_map(turned, POINTS, LABELS), positive_order_map(depth, POINTS, LABELS)
-    )
+    torch.testing.assert_close(positive_order_map(turned, POINTS, LABELS), positive_order_map(depth, POINTS, LABELS))
     torch.testing.assert_close(
         nearest_negative_order_map(turned, POINTS, LABELS),
         nearest_negative_order_map(depth, POINTS, LABELS),
@@ -71,9 +69,7 @@ def test_without_a_positive_click_the_shared_map_is_zero(depth):
 
 def test_nearest_negative_is_the_minimum_over_negatives(depth):
     labels = torch.tensor([[0, 1, 0, -1]])
-    expected = torch.minimum(
-        (depth - depth[0, 0, 1, 2]).abs(), (depth - depth[0, 0, 3, 3]).abs()
-    )
+    expected = torch.minimum((depth - depth[0, 0, 1, 2]).abs(), (depth - depth[0, 0, 3, 3]).abs())
     torch.testing.assert_close(nearest_negative_order_map(depth, POINTS, labels), expected)
 
 

@@ -1,7 +1,7 @@
 """One rule: the demo does what a newcomer does, through the same widget, and says how long each step took.
 
-Image, docked widget, Start, one click, a mask. With an output folder it also leaves what a reader needs to judge
-the result: the picture of the whole viewer, and what the click gave.
+Image, docked widget, Start, one click, a mask. With an output folder it also leaves what a reader
+needs to judge the result: the picture of the whole viewer, and what the click gave.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from napari_ois._napari.widget import OISWidget
 if TYPE_CHECKING:
     from napari_ois._napari.worker import Answer, Failure, PredictorFactory
 
-FIRST_CLICK = (75, 212)
+FIRST_CLICK = (262, 172)
 """Row and column of the click: the middle of a coin in the sample."""
 PATIENCE = 300.0
 """Seconds to wait for one step: enough for a slow machine, and an end to a run that hangs."""
@@ -43,7 +43,8 @@ class _Steps:
 
     def wait(self, name: str, act: Callable[[], object], done: Any) -> Any:
         """Act, wait for the signal ``done``, and give what it brought; None where the step failed."""
-        loop, brought = QEventLoop(), []
+        loop = QEventLoop()
+        brought: list[Any] = []
         done.connect(brought.append)
         done.connect(loop.quit)
         self._widget.failed.connect(loop.quit)
@@ -98,6 +99,7 @@ def run_demo(
         _say("files written", time.perf_counter() - begin)
         click.echo(f"{output}: screenshot, mask, probability, depth, order map and clicks")
     if exit_when_done:
+        widget.shutdown()
         viewer.close()
     else:
         click.echo("Ready for the next click; close the window to end.")
@@ -113,9 +115,7 @@ def _first_click(viewer: napari.Viewer, widget: OISWidget) -> Answer | None:
     if embedded is not None and widget.session is not None:
         session = widget.session
         place = session.plane.lift_points([FIRST_CLICK])
-        answer = steps.wait(
-            "first click answered", lambda: session.layers.clicks.add(place), widget.answered
-        )
+        answer = steps.wait("first click answered", lambda: session.layers.clicks.add(place), widget.answered)
     if answer is None:
         reason = steps.failure.error if steps.failure else "a step took too long"
         click.echo(f"error: {reason}", err=True)

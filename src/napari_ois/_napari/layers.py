@@ -1,12 +1,17 @@
 """One rule: the layers of a session are made, filled and taken away here, and nobody else writes to them.
 
-Each lies exactly on the image (see :mod:`napari_ois._napari.plane`), follows it when it is moved, and is held as an
-object: names are for the user, who may change them. A layer that the user deletes stays deleted, except for the
-preview, without which a click would show nothing.
+Each lies exactly on the image (see :mod:`napari_ois._napari.plane`), follows it when it is moved,
+and is held as an object: names are for the user, who may change them. A layer that the user deletes
+stays deleted, except for the preview, without which a click would show nothing.
+
+napari takes a tenth of a second to add or remove a layer. So the layers of the maps are added after
+Start, one a turn of the event loop, with some spare ones for negative clicks; clicks only fill
+them.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +25,18 @@ from napari_ois._napari.plane import GEOMETRY, Plane
 from napari_ois.annotation import Clicks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari
 
+SPARE = 2
+"""Layers for negative clicks that are there before they are needed; more are added when they are."""
 LARGE_CHANGE = 250_000
 """Pixels above which writing them one by one costs more than drawing the preview anew."""
+
+
+def _at_once(action: Callable[[], None]) -> None:
+    action()
 
 
 class SessionLayers:
@@ -36,22 +49,35 @@ class SessionLayers:
         The layer that is segmented; only read.
     plane : Plane
         The part of it that is.
+    later : callable
+        Takes a function without arguments and calls it soon, in order; by default at once.
     """
 
-    def __init__(self, viewer: napari.Viewer, image: Image, plane: Plane) -> None:
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        image: Image,
+        plane: Plane,
+        later: Callable[[Callable[[], None]], None] = _at_once,
+    ) -> None:
         self._viewer = viewer
         self._image = image
         self._plane = plane
         self.clicks = self._make_clicks()
         self.preview = self._make_preview()
-        self.depth: Image | None = None
-        self.order_positive: Image | None = None
-        self.order_negative: list[Image] = []
-        self._made: list[Layer] = [self.clicks, self.preview]  # known as ours before the viewer tells of them
+        self.depth = self._make_map("depth", settings.DEPTH_COLORMAP)
+        self.order_positive = self._make_map("order positive", settings.ORDER_COLORMAP)
+        self.order_negative = [self._make_spare() for _ in range(SPARE)]
+        self._negatives = 0
+        self._later = later
+        maps = [self.depth, self.order_positive, *self.order_negative]
+        self._made: list[Layer] = [self.clicks, self.preview, *maps]  # ours before the viewer tells of them
         viewer.add_layer(self.preview)
         viewer.add_layer(self.clicks)
         viewer.layers.selection.active = self.clicks
         self.clicks.mode = "add"
+        for layer in maps:
+            later(partial(self.insert, layer))
         for name in GEOMETRY:
             getattr(image.events, name).connect(self._follow)
 
@@ -123,28 +149,26 @@ class SessionLayers:
 
     def show_depth(self, depth: NDArray[np.float32]) -> None:
         """Show the normalised depth, (H, W) in [0, 1], larger = nearer; hidden until the user wants it."""
-        self.depth = self._show_map(self.depth, depth, "depth", settings.DEPTH_COLORMAP)
+        self._later(partial(self._fill, self.depth, depth))
 
     def show_orders(self, positive: NDArray[np.float32], negative: NDArray[np.float32]) -> None:
         """Show the order map of the positive clicks, (H, W), and those of the negative ones, (K, H, W)."""
-        self.order_positive = self._show_map(
-            self.order_positive, positive, "order positive", settings.ORDER_COLORMAP
-        )
-        while len(self.order_negative) > len(negative):
-            self._remove(self.order_negative.pop())
+        self._later(partial(self._fill, self.order_positive, positive))
+        while len(self.order_negative) < len(negative):
+            self.order_negative.append(self._make_spare())
+            self._made.append(self.order_negative[-1])
+            self._later(partial(self.insert, self.order_negative[-1]))
         for number, values in enumerate(negative, start=1):
-            old = self.order_negative[number - 1] if number <= len(self.order_negative) else None
-            layer = self._show_map(old, values, f"order negative {number}", settings.ORDER_COLORMAP)
-            self.order_negative[number - 1 : number] = [layer]
+            self._later(partial(self._use, number, values))
+        for number in range(len(negative) + 1, self._negatives + 1):
+            self._later(partial(self._spare, number))
+        self._negatives = len(negative)
 
     def clear_results(self) -> None:
-        """Empty the preview and take the order maps back to nothing; the depth map stays."""
+        """Empty the preview and the order maps; the depth map stays."""
         if self.preview in self._viewer.layers:
             self.show_mask(np.zeros(self._plane.shape, dtype=bool))
-        while self.order_negative:
-            self._remove(self.order_negative.pop())
-        if self.order_positive is not None and self.order_positive in self._viewer.layers:
-            self.order_positive.data = self._plane.lift(np.ones(self._plane.shape, np.float32))
+        self.show_orders(self._far(), np.zeros((0, *self._plane.shape), np.float32))
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer was made here, so that no choice offers it."""
@@ -195,32 +219,45 @@ class SessionLayers:
             empty,
             name=f"{self._image.name} preview",
             opacity=settings.PREVIEW_OPACITY,
-            colormap=DirectLabelColormap(
-                color_dict={None: "transparent", 1: settings.PREVIEW_COLOR}
-            ),
+            colormap=DirectLabelColormap(color_dict={None: "transparent", 1: settings.PREVIEW_COLOR}),
             **self._plane.geometry(self._image),
         )
 
-    def _show_map(
-        self, layer: Image | None, values: NDArray[np.float32], name: str, colormap: str
-    ) -> Image:
-        """Fill a map layer, or make it where there was none; one that the user deleted is left alone."""
-        data = self._plane.lift(values)
-        if layer is not None:
-            if layer in self._viewer.layers:
-                layer.data = data
-            return layer
-        layer = Image(
-            data,
+    def _far(self) -> NDArray[np.float32]:
+        """An order map that says nothing: all of it is as far from the click as can be."""
+        return np.ones(self._plane.shape, np.float32)
+
+    def _make_map(self, name: str, colormap: str) -> Image:
+        return Image(
+            self._plane.lift(self._far()),
             name=f"{self._image.name} {name}",
             colormap=colormap,
             contrast_limits=(0.0, 1.0),
             visible=False,
             **self._plane.geometry(self._image),
         )
-        self._made.append(layer)
-        self.insert(layer)
-        return layer
+
+    def _make_spare(self) -> Image:
+        return self._make_map("order spare", settings.ORDER_COLORMAP)
+
+    def _fill(self, layer: Image, values: NDArray[np.float32]) -> None:
+        """Show values in a map; one that the user deleted is left alone."""
+        if layer in self._viewer.layers:
+            layer.data = self._plane.lift(values)
+
+    def _use(self, number: int, values: NDArray[np.float32]) -> None:
+        """Fill the map of a negative click; if it was spare, name it."""
+        layer = self.order_negative[number - 1]
+        if " order spare" in layer.name:
+            layer.name = f"{self._image.name} order negative {number}"
+        self._fill(layer, values)
+
+    def _spare(self, number: int) -> None:
+        """Put the map of a negative click that is gone by for the next one."""
+        layer = self.order_negative[number - 1]
+        layer.name = f"{self._image.name} order spare"
+        layer.visible = False
+        self._fill(layer, self._far())
 
     def insert(self, layer: Layer) -> None:
         """Add a layer right below the preview or the clicks, and leave the user's selection as it was."""
@@ -232,8 +269,8 @@ class SessionLayers:
         layers.selection.update(selected)
         layers.selection.active = active
 
-    def _remove(self, layer: Layer | None) -> None:
-        if layer is not None and layer in self._viewer.layers:
+    def _remove(self, layer: Layer) -> None:
+        if layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
         if layer in self._made:
             self._made.remove(layer)

@@ -1,7 +1,8 @@
 """One rule: a plane is two axes of an image layer at one index, and only its pixels are read.
 
-A plane also says how a 2D array becomes data of a layer that lies on the image in the world: the layer has all of
-the image's axes, those not displayed with a single element, moved to the plane's index by ``translate``.
+A plane also says how a 2D array becomes data of a layer that lies on the image in the world: the
+layer has all of the image's axes, those not displayed with a single element, moved to the plane's
+index by ``translate``.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class Plane:
     def lift_indices(
         self, rows: NDArray[np.intp], columns: NDArray[np.intp], *, whole: bool = False
     ) -> tuple[NDArray[np.intp], ...]:
-        """Index arrays of plane pixels in a plane layer, or with ``whole`` in an array of the image's shape."""
+        """Index plane pixels in a plane layer, or with ``whole`` in an array of the image's shape."""
         full = [np.full_like(rows, i if whole else 0) for i in self.index]
         full[self.axes[0]], full[self.axes[1]] = rows, columns
         return tuple(full)
@@ -107,8 +108,9 @@ class Plane:
         flat = full[:, self.axes]
         others = np.delete(full, self.axes, axis=1)
         high = np.asarray(self.shape) - 0.5
-        inside = ((flat >= -0.5) & (flat <= high)).all(axis=1) & (np.abs(others) <= 0.5).all(axis=1)
-        return flat, inside
+        inside = np.all((flat >= -0.5) & (flat <= high), axis=1)
+        inside &= np.all(np.abs(others) <= 0.5, axis=1)  # NaN is outside too
+        return flat, np.asarray(inside)
 
     def geometry(self, image: Image) -> dict[str, Any]:
         """Say where a plane layer lies, as keyword arguments of a layer: all that places the image."""

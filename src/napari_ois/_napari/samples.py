@@ -36,7 +36,10 @@ def coffee() -> list[LayerData]:
 
 
 def motorcycle() -> list[LayerData]:
-    """The left picture of a stereo pair, RGB, 500 x 741, and its measured disparity: larger = nearer, NaN = unknown."""
+    """Left picture of a stereo pair, RGB, 500 x 741, and its measured disparity.
+
+    Larger = nearer, NaN = unknown.
+    """
     left, _, disparity = data.stereo_motorcycle()
     known = np.where(np.isfinite(disparity), disparity, np.nan).astype(np.float32)
     limits = (float(np.nanmin(known)), float(np.nanmax(known)))

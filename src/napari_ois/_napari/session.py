@@ -1,7 +1,8 @@
 """One rule: a session is one image plane from Start to its end, and the clicks layer is its only truth.
 
-Whatever changes that layer - a click, a drag, the Delete key, a script - the session reads it anew; if the list of
-clicks is another one, it asks the worker. Nothing else starts a prediction, so nothing can feed back.
+Whatever changes that layer - a click, a drag, the Delete key, a script - the session reads it anew;
+if the list of clicks is another one, it asks the worker. Nothing else starts a prediction, so
+nothing can feed back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_ois._napari.chores import Chores
 from napari_ois._napari.layers import SessionLayers
 from napari_ois._napari.plane import displayed_plane, image_array, image_shape, same_place
 from napari_ois.annotation import Clicks, NewObject, new_object
@@ -55,12 +57,15 @@ class Session(QObject):
         What to do next.
     embedded(Embedded), answered(Answer)
         What the worker gave, after the layers were brought up to date.
+    accepted(Labels)
+        An object was written into this layer.
     ended(str)
         The session is over; why, or an empty string.
     """
 
     embedded = Signal(object)
     answered = Signal(object)
+    accepted = Signal(object)
     status = Signal(str)
     ended = Signal(str)
 
@@ -78,7 +83,8 @@ class Session(QObject):
         self.image = image
         self.plane = displayed_plane(viewer, image)
         self.clicks = Clicks()
-        self.layers = SessionLayers(viewer, image, self.plane)
+        self._chores = Chores(self)
+        self.layers = SessionLayers(viewer, image, self.plane, later=self._chores.add)
         self.active = True
         self._viewer = viewer
         self._worker = worker
@@ -112,18 +118,15 @@ class Session(QObject):
             self.layers.write_clicks(self.clicks.removed())
             self._read()
 
-    def accept(self, target: Labels | None) -> Labels | None:
+    def accept(self, target: Labels | None) -> None:
         """Write the object on the screen into a Labels layer with a new id, and start the next one.
+
+        Where the newest click is not answered yet, this happens as soon as it is.
 
         Parameters
         ----------
         target : Labels or None
             None makes a layer for the whole image.
-
-        Returns
-        -------
-        Labels or None
-            Where it was written; None where the newest click is not answered yet: it is accepted as soon as it is.
 
         Raises
         ------
@@ -133,7 +136,7 @@ class Session(QObject):
         if self._worker.busy and self.clicks.has_positive:
             self._accept_into = [target]
             self.status.emit("Accepted as soon as the last click is answered.")
-            return None
+            return
         mask = self.layers.shown_mask()
         layer = target
         if layer is None:
@@ -148,7 +151,7 @@ class Session(QObject):
         self.clear()
         kept = f", {written.kept} pixels stay with older objects" if written.kept else ""
         self.status.emit(f'Object {written.label} is in "{layer.name}"{kept}. Click on the next one.')
-        return layer
+        self.accepted.emit(layer)
 
     def set_polarity(self, positive: bool) -> None:
         """Say what the next click will be."""
@@ -162,26 +165,25 @@ class Session(QObject):
         reason : str
             For the user.
         remove_layers : bool
-            False where the viewer itself is going away.
+            False where the viewer itself is going away, and nobody listens any more.
         """
         if not self.active:
             return
         self.active = False
+        self._chores.drop()
         self._accept_into.clear()
         clicks = self.layers.clicks
         clicks.events.data.disconnect(self._on_data)
         clicks.events.features.disconnect(self._on_features)
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
-        self._worker.embedded.disconnect(self._on_embedded)
-        self._worker.answered.disconnect(self._on_answered)
         self._worker.drop_clicks()
         for key in self._keys:
             clicks.bind_key(key, None, overwrite=True)
         self.layers.unbind()
         if remove_layers:
             self.layers.remove()
-        self.ended.emit(reason)
+            self.ended.emit(reason)
 
     # -- clicks -----------------------------------------------------------------------------------
 
@@ -239,12 +241,16 @@ class Session(QObject):
     # -- answers ----------------------------------------------------------------------------------
 
     def _on_embedded(self, result: Embedded) -> None:
+        if not self.active:  # Qt may be half gone by then: slots are muted, not disconnected
+            return
         self.layers.show_depth(result.depth)
         if not len(self.clicks):
             self.status.emit("Click on an object.")
-        self.embedded.emit(result)
+        self._chores.add(partial(self.embedded.emit, result))
 
     def _on_answered(self, answer: Answer) -> None:
+        if not self.active:
+            return
         self.layers.show_mask(answer.prediction.mask)
         self.layers.show_orders(answer.order_positive, answer.order_negative)
         if not answer.prediction.mask.any():
@@ -257,7 +263,7 @@ class Session(QObject):
                 self.accept(target)
             except InputError as error:
                 show_warning(str(error))
-        self.answered.emit(answer)
+        self._chores.add(partial(self.answered.emit, answer))
 
     # -- what happens around it -------------------------------------------------------------------
 

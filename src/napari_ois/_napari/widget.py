@@ -1,7 +1,7 @@
 """One rule: the widget holds controls and passes on; a session does the work, a worker takes the time.
 
-It makes its thread at Start and gives everything back - keys, events, layers, thread - when it is closed, taken
-out of its dock or destroyed, whichever comes first.
+It makes its thread at Start and gives everything back - keys, events, layers, thread - when it is
+closed, taken out of its dock or destroyed, whichever comes first.
 """
 
 from __future__ import annotations
@@ -10,21 +10,13 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ComboBox, Container, create_widget
 from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import QEvent, Signal
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
 
 from napari_ois._napari import settings
+from napari_ois._napari.controls import WELCOME, Controls
 from napari_ois._napari.session import Session
 from napari_ois._napari.worker import (
     Answer,
@@ -42,11 +34,9 @@ if TYPE_CHECKING:
     import napari
 
 LOG = logging.getLogger(__name__)
-STATUS_LINES, MINIMUM_WIDTH = 7, 290
-WELCOME = "Choose an image and press Start."
 
 
-class OISWidget(QWidget):
+class OISWidget(Controls):
     """Click on an object of an image, get its mask, its depth and its order maps.
 
     Parameters
@@ -71,13 +61,21 @@ class OISWidget(QWidget):
         napari_viewer: napari.viewer.Viewer,
         predictor_factory: PredictorFactory | None = None,
     ) -> None:
-        super().__init__()
         self._viewer = napari_viewer
         self._holder = _Holder(napari_viewer.layers, predictor_factory or make_predictor)
         self._docked = False
         self._times: dict[str, str] = {}
         self._hint = WELCOME
-        self._build()
+        super().__init__(images=self._images, targets=self._targets)
+        for button, action in (
+            (self.start_button, self.start),
+            (self.positive, partial(self.set_polarity, True)),
+            (self.negative, partial(self.set_polarity, False)),
+            (self.undo_button, self.undo),
+            (self.clear_button, self.clear),
+            (self.accept_button, self.accept),
+        ):
+            button.clicked.connect(partial(_press, action))
         self._holder.listen(self._refresh_choices)
         self._refresh_choices()
         # By then the widget's own methods are gone; the holder is a plain object and outlives it.
@@ -116,6 +114,7 @@ class OISWidget(QWidget):
         self._holder.session = session
         session.embedded.connect(self._on_embedded)
         session.answered.connect(self._on_answered)
+        session.accepted.connect(self._on_accepted)
         session.status.connect(self._say)
         session.ended.connect(self._on_ended)
         self._refresh_choices()  # the session's own layers are none of them
@@ -140,14 +139,9 @@ class OISWidget(QWidget):
             show_warning(WELCOME)
             return
         try:
-            layer = self.session.accept(self.target.value)
+            self.session.accept(self.target.value)
         except OISError as error:
             show_warning(str(error))
-            return
-        if layer is not None:
-            self._refresh_choices()
-            self.target.value = layer
-            self.set_polarity(True)
 
     def clear(self) -> None:
         """Take the clicks and the preview away."""
@@ -185,91 +179,6 @@ class OISWidget(QWidget):
                 self.shutdown()
         return super().event(event)
 
-    def _build(self) -> None:
-        self.image = create_widget(
-            annotation=Image,
-            name="image",
-            label="Image",
-            options={
-                "choices": self._images,
-                "tooltip": "The layer to click on; the plane that is shown.",
-            },
-        )
-        from napari_ois.checkpoints import list_models
-
-        names = [info.name for info in list_models()]
-        self.model = ComboBox(
-            name="model", label="Model", choices=names, tooltip="napari-ois models tells more."
-        )
-        if settings.DEFAULT_MODEL in names:
-            self.model.value = settings.DEFAULT_MODEL
-        self.device = ComboBox(
-            name="device",
-            label="Device",
-            choices=settings.DEVICES,
-            tooltip="auto takes CUDA, then MPS (Apple), then the CPU.",
-        )
-        self.target = create_widget(
-            annotation=Labels,
-            name="target",
-            label="Objects",
-            options={
-                "choices": self._targets,
-                "tooltip": "Where Accept writes; each object gets a new id.",
-            },
-        )
-        self.start_button = _button("Start", self.start, "Embed the plane shown and begin to click.")
-        self.positive = _button("+ Positive", partial(self.set_polarity, True))
-        self.negative = _button("− Negative", partial(self.set_polarity, False))
-        for button, kind in (
-            (self.positive, settings.POSITIVE),
-            (self.negative, settings.NEGATIVE),
-        ):
-            button.setCheckable(True)
-            button.setToolTip(f"The next click is {kind}. Switch: {settings.KEY_POLARITY}")
-            button.setStyleSheet(
-                f"QPushButton:checked {{ background-color: {settings.COLORS[kind]}; }}"
-            )
-        self.accept_button = _button(
-            f"Accept ({settings.KEY_ACCEPT})",
-            self.accept,
-            f"Write the object with a new id; pixels of older objects are kept. Key: {settings.KEY_ACCEPT}",
-        )
-        self.undo_button = _button(
-            f"Undo click ({settings.KEY_UNDO})",
-            self.undo,
-            f"Take the newest click away. Key: {settings.KEY_UNDO}",
-        )
-        self.clear_button = _button(
-            f"Clear ({settings.KEY_CLEAR})",
-            self.clear,
-            f"Take all clicks away. Key: {settings.KEY_CLEAR}",
-        )
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 0)
-        self.progress.setTextVisible(False)
-        self.progress.setMaximumHeight(6)
-        keep = self.progress.sizePolicy()
-        keep.setRetainSizeWhenHidden(True)  # nothing below jumps
-        self.progress.setSizePolicy(keep)
-        self.status = QLabel(WELCOME)
-        self.status.setWordWrap(True)
-        self.status.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        # A wrapped label asks for its height too late, and the last lines are cut: room for them beforehand.
-        self.status.setMinimumHeight(STATUS_LINES * self.status.fontMetrics().lineSpacing())
-        self.setMinimumWidth(MINIMUM_WIDTH)
-        layout = QVBoxLayout(self)
-        self._forms = [_form(self.image, self.model, self.device), _form(self.target)]
-        layout.addWidget(self._forms[0].native)
-        layout.addWidget(self.start_button)
-        layout.addLayout(_row(self.positive, self.negative))
-        layout.addLayout(_row(self.undo_button, self.clear_button))
-        layout.addWidget(self._forms[1].native)
-        layout.addWidget(self.accept_button)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.status)
-        layout.addStretch(1)
-
     # -- slots ------------------------------------------------------------------------------------
 
     def _on_embedded(self, result: Embedded) -> None:
@@ -285,6 +194,11 @@ class OISWidget(QWidget):
         self._times["click"] = f"last click {answer.seconds:.2f} s"
         self._show_session()
         self.answered.emit(answer)
+
+    def _on_accepted(self, layer: Labels) -> None:
+        self._refresh_choices()
+        self.target.value = layer
+        self.set_polarity(True)
 
     def _on_failed(self, failure: Failure) -> None:
         text = str(failure.error)
@@ -313,25 +227,18 @@ class OISWidget(QWidget):
     def _show_session(self) -> None:
         """Enable what can be used now, in one place, and write the status line."""
         session, worker = self.session, self._holder.worker
-        for button in (
-            self.positive,
-            self.negative,
-            self.undo_button,
-            self.clear_button,
-            self.accept_button,
-        ):
-            button.setEnabled(session is not None)
+        self.enable(session is not None)
         self.progress.setVisible(worker is not None and worker.busy)
         self.status.setText("\n".join(filter(None, [" · ".join(self._times.values()), self._hint])))
 
     # -- choices ----------------------------------------------------------------------------------
 
     def _others(self, kind: type[Layer]) -> list[tuple[str, Any]]:
-        """Layers of one kind that are not the session's own, with their names."""
+        """Layers of one kind that are not the session's own, topmost first, with their names."""
         session = self.session
         return [
             (layer.name, layer)
-            for layer in self._viewer.layers
+            for layer in reversed(self._viewer.layers)
             if isinstance(layer, kind) and not (session and session.layers.owns(layer))
         ]
 
@@ -388,21 +295,6 @@ class _Holder:
                 emitter.disconnect(listener)
 
 
-def _button(text: str, action: Any, tooltip: str = "") -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    button.clicked.connect(lambda *_: action())
-    return button
-
-
-def _form(*parts: Any) -> Container:
-    container = Container(widgets=list(parts), labels=True)
-    container.margins = (0, 0, 0, 0)
-    return container
-
-
-def _row(*buttons: QPushButton) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for button in buttons:
-        row.addWidget(button)
-    return row
+def _press(action: Callable[[], None], checked: bool = False) -> None:
+    """Call an action without what Qt says of a button."""
+    action()

@@ -1,8 +1,8 @@
 """One rule: everything that takes time runs in one thread, and only the newest request is answered.
 
-A request carries a number. A newer one of its kind drops it if it has not begun, and makes it stop at its next
-step if it has; whatever it still gives is not shown. An embedding also drops all clicks before it. The signals are
-emitted in the thread that made the worker, the viewer's.
+A request carries a number. A newer one of its kind drops it if it has not begun, and makes it stop
+at its next step if it has; whatever it still gives is not shown. An embedding also drops all clicks
+before it. The signals are emitted in the thread that made the worker, the viewer's.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ class _Engine:
         self._predictor: PredictorLike | None = None
         self._replay: Replay | None = None
 
-    def embed(
-        self, number: int, model: str, device: str, read: Callable[[], Any]
-    ) -> Embedded | None:
+    def embed(self, number: int, model: str, device: str, read: Callable[[], Any]) -> Embedded | None:
         begin = time.perf_counter()
         self._replay = None
         if self._predictor is None or self._model != (model, device):
@@ -158,7 +156,7 @@ class InferenceWorker(QObject):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="napari-ois")
         self._count = itertools.count(1)
         self._pending: dict[bool, Future[Any] | None] = {True: None, False: None}
-        # Queued even inside one thread: a request that is over at once must not be answered before it was sent.
+        # Queued even inside one thread: what is over at once must not be answered before it was sent.
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     @property

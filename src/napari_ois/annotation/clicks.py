@@ -1,7 +1,7 @@
 """One rule: the clicks on one object are a value - every change gives a new list, oldest click first.
 
-Because a list never changes, it can be handed to another thread, compared with the one before, and asked how
-long a beginning the two share. numpy and the standard library only.
+Because a list never changes, it can be handed to another thread, compared with the one before, and
+asked how long a beginning the two share. numpy and the standard library only.
 """
 
 from __future__ import annotations
@@ -71,10 +71,7 @@ class Clicks:
                 "give (N, 2) and (N,)."
             )
         return cls(
-            tuple(
-                Click(float(row), float(column), bool(kind))
-                for (row, column), kind in zip(rows, kinds, strict=True)
-            )
+            tuple(Click(float(row), float(column), bool(kind)) for (row, column), kind in zip(rows, kinds, strict=True))
         )
 
     # -- read -------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """One rule: an accepted object never takes a pixel that another object has (rule "keep").
 
-The function says what to write and where; whoever holds the labels writes it, so that the viewer's own undo
-works. numpy only.
+The function says what to write and where; whoever holds the labels writes it, so that the viewer's
+own undo works. numpy only.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def new_object(labels: ArrayLike, mask: ArrayLike, *, highest: int | None = None
     mask : array of the same shape
         The object: true or nonzero where it is.
     highest : int, optional
-        Largest id in use, where ``labels`` is one plane of a larger array; by default the largest in ``labels``.
+        Largest id in use, where ``labels`` is one plane of a larger array; by default its own largest.
 
     Raises
     ------
@@ -68,9 +68,7 @@ def new_object(labels: ArrayLike, mask: ArrayLike, *, highest: int | None = None
         raise InputError("There is no object to accept; click on one first.")
     free = shape & (ids == 0)
     if not free.any():
-        raise InputError(
-            "Every pixel of this mask belongs to an object accepted before; nothing was written."
-        )
+        raise InputError("Every pixel of this mask belongs to an object accepted before; nothing was written.")
     label = max(0, int(ids.max()) if highest is None else int(highest)) + 1
     if label > np.iinfo(ids.dtype).max:
         raise InputError(f"Labels of type {ids.dtype} hold no id {label}; use a wider type.")

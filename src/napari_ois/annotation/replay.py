@@ -1,9 +1,10 @@
 """One rule: a mask depends on the list of clicks alone, not on how the user came to it.
 
-The answer to a list is what a script gets that plays the clicks one after the other, oldest first, each with the
-state of the click before as ``previous``. Where clicks are all negative there is nothing to segment: the play
-starts with the first click that is positive, and takes the negative ones before it along. A click moved or deleted
-is therefore a new play; the states of the beginning that did not change are remembered and not computed again.
+The answer to a list is what a script gets that plays the clicks one after the other, oldest first,
+each with the state of the click before as ``previous``. Where clicks are all negative there is
+nothing to segment: the play starts with the first click that is positive, and takes the negative
+ones before it along. A click moved or deleted is therefore a new play; the states of the beginning
+that did not change are remembered and not computed again.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Replay:
 
     Notes
     -----
-    Remembers one state for each click of the list played last (small, at the network's resolution) and one whole
-    prediction, so its memory grows with the clicks on one object and no further.
+    Remembers one state for each click of the list played last (small, at the network's resolution) and
+    one whole prediction, so its memory grows with the clicks on one object and no further.
     """
 
     def __init__(self, predictor: Answers) -> None:

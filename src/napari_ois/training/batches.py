@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -184,6 +185,6 @@ def stretched_depth(window: Window) -> np.ndarray:
     return ((window.depth - low) / (high - low)).astype(np.float32)
 
 
-def as_is(batch: Batch) -> Batch:
+def as_is(batch: Any) -> Any:
     """Collate function of a loader whose dataset makes whole batches."""
     return batch

@@ -141,5 +141,5 @@ def finish_colours(rng: np.random.Generator, rgb: np.ndarray, noise: float) -> n
     if rng.random() < 0.65:
         quality = int(rng.integers(35, 96))
         packed = cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        levels = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        levels = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     return levels

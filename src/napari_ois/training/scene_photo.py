@@ -150,8 +150,9 @@ def _plan(
         covered += 0.6 * side * side
         height = int(np.clip(side * np.sqrt(aspect), 0.05, 1.1) * size)
         width = int(np.clip(side / np.sqrt(aspect), 0.05, 1.1) * size)
-        standing = ground is not None and rng.random() < 0.62
-        if standing:
+        standing = False
+        if ground is not None and rng.random() < 0.62:
+            standing = True
             bottom = ground.row(depth) + rng.uniform(-1, 1)
         else:
             bottom = rng.uniform(0.05, 0.95) * size + height / 2
@@ -252,7 +253,7 @@ def _parts(seed: int, count: int, height: int, width: int) -> np.ndarray:
         angle = rng.uniform(0, np.pi)
         field = 0.5 + (rows - 0.5) * np.sin(angle) + (columns - 0.5) * np.cos(angle)
     else:
-        field = noise_field(rng, (height, width), rng.integers(2, 5))
+        field = noise_field(rng, (height, width), float(rng.integers(2, 5)))
     cuts = np.sort(rng.uniform(0.2, 0.8, count - 1))
     return np.searchsorted(cuts, field.ravel()).reshape(height, width)
 

@@ -7,6 +7,7 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -116,7 +117,7 @@ def load_cache(path: Path, *, writable: bool = False) -> SceneCache:
     InputError
         If the folder does not hold a scene cache.
     """
-    mode = "r+" if writable else "r"
+    mode: Literal["r+", "r"] = "r+" if writable else "r"
     files = [Path(path) / f"{name}.npy" for name in ("rgb", "ids", "depth", "kind")]
     missing = [file.name for file in files if not file.is_file()]
     if missing:
@@ -143,7 +144,8 @@ def _fill(
         cache.kind[index] = KINDS.index(scene.kind)
         report()
     for array in (cache.rgb, cache.ids, cache.depth, cache.kind):
-        array.flush()
+        if isinstance(array, np.memmap):
+            array.flush()
     cv2.setNumThreads(threads)
 
 

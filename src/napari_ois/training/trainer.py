@@ -10,6 +10,7 @@ import csv
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ from napari_ois.training.losses import (
 
 logger = logging.getLogger(__name__)
 
-LOSSES = {"bce_dice": bce_dice_loss, "nfl": normalized_focal_loss}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bce_dice": bce_dice_loss, "nfl": normalized_focal_loss}
 FIELDS = ("step", "seconds", "size", "rate", "loss", "iou_first", "iou_last", "depth", "masks_per_s")
 
 
@@ -156,6 +157,8 @@ class Trainer:
         OIS
             The network with its averaged weights, in eval mode.
         """
+        if self.step >= self.recipe.steps:
+            return self.averaged()
         self.out.mkdir(parents=True, exist_ok=True)
         loader = DataLoader(
             self.stream,

@@ -1,0 +1,166 @@
+"""One rule: how the widget looks - its choices, buttons and lines - and nothing of what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from magicgui.widgets import ComboBox, Container, create_widget
+from napari.layers import Image, Labels
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_ois._napari import settings
+from napari_ois.checkpoints import list_models
+
+WELCOME = "Choose an image and press Start."
+STATUS_LINES, MINIMUM_WIDTH = 7, 290
+
+Choices = Callable[..., list[tuple[str, Any]]]
+
+
+class Controls(QWidget):
+    """The parts of the widget, from top to bottom.
+
+    Parameters
+    ----------
+    images, targets : callable
+        Give the layers that can be segmented, and those that objects can be written into, with their names.
+    """
+
+    def __init__(self, *, images: Choices, targets: Choices) -> None:
+        super().__init__()
+
+        self.image = create_widget(
+            annotation=Image,
+            name="image",
+            label="Image",
+            options={
+                "choices": images,
+                "tooltip": "The layer to click on; the plane that is shown.",
+            },
+        )
+        self.model = _model_choice()
+        self.device = ComboBox(
+            name="device",
+            label="Device",
+            choices=settings.DEVICES,
+            tooltip="auto takes CUDA, then MPS (Apple), then the CPU.",
+        )
+        self.target = create_widget(
+            annotation=Labels,
+            name="target",
+            label="Objects",
+            options={
+                "choices": targets,
+                "tooltip": "Where Accept writes; each object gets a new id.",
+            },
+        )
+        self.start_button = _button("Start", "Embed the plane shown and begin to click.")
+        self.positive = _polarity_button("+ Positive", settings.POSITIVE)
+        self.negative = _polarity_button("− Negative", settings.NEGATIVE)
+        self.undo_button = _button(
+            f"Undo click ({settings.KEY_UNDO})", f"Take the newest click away. Key: {settings.KEY_UNDO}"
+        )
+        self.clear_button = _button(f"Clear ({settings.KEY_CLEAR})", f"Take all clicks away. Key: {settings.KEY_CLEAR}")
+        self.accept_button = _button(
+            f"Accept ({settings.KEY_ACCEPT})",
+            f"Write the object with a new id; older objects keep their pixels. Key: {settings.KEY_ACCEPT}",
+        )
+        self.progress = _busy_bar()
+        self.status = _status_line()
+        self._forms = [_form(self.image, self.model, self.device), _form(self.target)]
+        self._lay_out()
+
+    def enable(self, active: bool) -> None:
+        """Enable what needs a session."""
+        for button in (
+            self.positive,
+            self.negative,
+            self.undo_button,
+            self.clear_button,
+            self.accept_button,
+        ):
+            button.setEnabled(active)
+
+    def _lay_out(self) -> None:
+        self.setMinimumWidth(MINIMUM_WIDTH)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._forms[0].native)
+        layout.addWidget(self.start_button)
+        layout.addLayout(_row(self.positive, self.negative))
+        layout.addLayout(_row(self.undo_button, self.clear_button))
+        layout.addWidget(self._forms[1].native)
+        layout.addWidget(self.accept_button)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.status)
+        layout.addStretch(1)
+
+
+def _model_choice() -> ComboBox:
+    names = [info.name for info in list_models()]
+    choice = ComboBox(
+        name="model",
+        label="Model",
+        choices=names,
+        tooltip="The command napari-ois models tells more of each.",
+    )
+    if settings.DEFAULT_MODEL in names:
+        choice.value = settings.DEFAULT_MODEL
+    return choice
+
+
+def _polarity_button(text: str, kind: str) -> QPushButton:
+    button = _button(
+        f"{text} ({settings.KEY_POLARITY})",
+        f"The next click is {kind}. Switch with the key {settings.KEY_POLARITY}",
+    )
+    button.setCheckable(True)
+    button.setStyleSheet(f"QPushButton:checked {{ background-color: {settings.COLORS[kind]}; }}")
+    return button
+
+
+def _busy_bar() -> QProgressBar:
+    bar = QProgressBar()
+    bar.setRange(0, 0)
+    bar.setTextVisible(False)
+    bar.setMaximumHeight(6)
+    keep = bar.sizePolicy()
+    keep.setRetainSizeWhenHidden(True)  # nothing below jumps
+    bar.setSizePolicy(keep)
+    return bar
+
+
+def _status_line() -> QLabel:
+    label = QLabel(WELCOME)
+    label.setWordWrap(True)
+    label.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+    # A wrapped label asks for its height too late, and its last lines are cut: room for them beforehand.
+    label.setMinimumHeight(STATUS_LINES * label.fontMetrics().lineSpacing())
+    return label
+
+
+def _button(text: str, tooltip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tooltip)
+    return button
+
+
+def _form(*parts: Any) -> Container:
+    container = Container(widgets=list(parts), labels=True)
+    container.margins = (0, 0, 0, 0)
+    return container
+
+
+def _row(*buttons: QPushButton) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for button in buttons:
+        row.addWidget(button)
+    return row

@@ -1,0 +1,73 @@
+"""Preparing data once, and going on with what is there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_ois.errors import InputError
+from napari_ois.training.batches import Phase
+from napari_ois.training.run import made_scenes, surface_textures, train
+from napari_ois.training.scenes import load_cache
+from napari_ois.training.trainer import Recipe
+
+TINY = Recipe(steps=2, phases=(Phase(1.0, 64, 2),), warmup=1)
+
+
+def test_scenes_are_made_once_and_made_anew_when_another_number_is_asked_for(tmp_path):
+    folder = made_scenes(tmp_path / "scenes", 2, (), workers=1)
+    first = np.array(load_cache(folder).rgb)
+    (folder / "rgb.npy").touch()
+    stamp = (folder / "rgb.npy").stat().st_mtime_ns
+    made_scenes(folder, 2, (), workers=1)
+    assert (folder / "rgb.npy").stat().st_mtime_ns == stamp
+    made_scenes(folder, 3, (), workers=1)
+    again = load_cache(folder)
+    assert len(again) == 3
+    np.testing.assert_array_equal(again.rgb[:2], first)
+
+
+def test_scenes_left_half_made_are_made_again(tmp_path):
+    folder = made_scenes(tmp_path / "scenes", 2, (), workers=1)
+    (folder / "complete").unlink()
+    load_cache(folder, writable=True).rgb[:] = 0
+    made_scenes(folder, 2, (), workers=1)
+    assert load_cache(folder).rgb.any()
+
+
+def test_training_needs_something_to_learn_from(tmp_path):
+    with pytest.raises(InputError, match="Nothing to learn from"):
+        train(TINY, tmp_path, scenes=0)
+
+
+def test_a_finished_training_is_left_alone(tmp_path):
+    first = train(TINY, tmp_path / "run", scenes=3, workers=0)
+    assert first.step == 2
+    weights = first.checkpoint.read_bytes()
+    second = train(TINY, tmp_path / "run", scenes=3, workers=0)
+    assert second.step == 2
+    state = second.averaged().state_dict()
+    assert all((state[k] == v).all() for k, v in first.averaged().state_dict().items())
+    assert second.checkpoint.read_bytes() == weights
+
+
+def test_another_recipe_in_the_same_folder_is_refused(tmp_path):
+    train(TINY, tmp_path / "run", scenes=3, workers=0)
+    other = Recipe(steps=3, phases=(Phase(1.0, 64, 2),), warmup=1)
+    with pytest.raises(InputError, match="another recipe"):
+        train(other, tmp_path / "run", scenes=3, workers=0)
+
+
+def test_textures_are_square_pieces_of_photographs_only():
+    class Images:
+        def __init__(self) -> None:
+            self.images = [type("Entry", (), {"set": name})() for name in ("bsds500", "busi")]
+
+        def image(self, index):
+            if self.images[index].set == "busi":
+                raise AssertionError("ultrasound is no surface")
+            return np.full((50, 200, 3), 7, np.uint8), None, None
+
+    pieces = surface_textures(Images())
+    assert len(pieces) == 240
+    assert {piece.shape for piece in pieces} == {(50, 50, 3)}

@@ -1,0 +1,125 @@
+"""A training learns, and one that was stopped ends where it would have ended."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("cv2", reason="training needs the extra 'train'")
+
+from napari_ois.checkpoints import export, load_model
+from napari_ois.errors import InputError
+from napari_ois.training.batches import BatchStream, Phase
+from napari_ois.training.scenes import write_cache
+from napari_ois.training.trainer import Recipe, Trainer, learning_rate
+
+RECIPE = Recipe(steps=4, phases=(Phase(0.5, 32, 2), Phase(1.0, 64, 2)), warmup=2, seed=7, rate=1e-3, rounds=(0.5, 0.5))
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    write_cache(folder, 6, size=64, seed=1, workers=1, progress=False)
+    return folder
+
+
+def trained(recipe, out, scenes):
+    trainer = Trainer(recipe, out, pack=None, scenes=scenes)
+    trainer.run(workers=0)
+    return trainer
+
+
+def assert_equal_states(one, two):
+    assert one.keys() == two.keys()
+    for name in one:
+        assert torch.equal(one[name], two[name]), name
+
+
+def test_batches_depend_on_the_step_alone(scenes):
+    one, two = (BatchStream(None, scenes, phases=list(RECIPE.phases), steps=4, seed=7) for _ in range(2))
+    one[0]
+    for name in ("rgb", "targets", "image_index", "depth"):
+        first, second = getattr(one[3], name), getattr(two[3], name)
+        torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)
+    assert one[3].rgb.shape == (2, 3, 64, 64)
+    assert one[0].rgb.shape == (2, 3, 32, 32)
+
+
+def test_stopped_and_resumed_is_the_same_as_unbroken(tmp_path, scenes):
+    whole = trained(RECIPE, tmp_path / "whole", scenes)
+    broken = Trainer(RECIPE, tmp_path / "broken", pack=None, scenes=scenes)
+    while broken.step < 2:
+        broken.run(workers=0, seconds=0)  # one step, then a checkpoint
+    assert broken.step == 2
+    np.random.seed(99)  # whatever happened meanwhile
+    torch.manual_seed(99)
+    resumed = trained(RECIPE, tmp_path / "broken", scenes)
+    assert resumed.step == whole.step == 4
+    assert_equal_states(resumed.model.state_dict(), whole.model.state_dict())
+    assert_equal_states(resumed.average, whole.average)
+    assert_equal_states(resumed.averaged().state_dict(), whole.average)
+    finished = trained(RECIPE, tmp_path / "broken", scenes)  # nothing is left to do
+    assert_equal_states(finished.average, whole.average)
+
+
+def test_export_of_a_training_can_be_loaded(tmp_path, scenes):
+    recipe = replace(RECIPE, steps=1, switches={"mixer_widths": None})
+    trainer = trained(recipe, tmp_path, scenes)
+    path = export(trainer.checkpoint, tmp_path / "own.safetensors", {"licence": "CC0-1.0"})
+    model, info = load_model(path)
+    assert info.licence == "CC0-1.0"
+    image, points, labels = torch.rand(1, 3, 64, 64), torch.rand(1, 1, 2) * 60, torch.ones(1, 1).long()
+    with torch.no_grad():
+        expected = trainer.averaged()(image, points, labels)
+        torch.testing.assert_close(model(image, points, labels), expected, atol=0.02, rtol=0.02)
+
+
+def test_another_recipe_is_refused(tmp_path, scenes):
+    Trainer(RECIPE, tmp_path, pack=None, scenes=scenes).out.mkdir(exist_ok=True)
+    trained(replace(RECIPE, steps=1), tmp_path, scenes)
+    with pytest.raises(InputError, match="another recipe"):
+        Trainer(RECIPE, tmp_path, pack=None, scenes=scenes)
+
+
+@pytest.mark.parametrize("loss", ["bce_dice", "nfl"])
+def test_a_few_steps_learn_one_batch(tmp_path, scenes, loss):
+    recipe = replace(
+        RECIPE, steps=10, rate=3e-3, phases=(Phase(1.0, 32, 2),), loss=loss, rounds=(1.0,), random_start=0.0,
+        objects=1, switches={"mixer_widths": None},
+    )  # fmt: skip
+    trainer = Trainer(recipe, tmp_path, pack=None, scenes=scenes)
+    batch = trainer.stream[0]
+    losses = []
+    for _ in range(recipe.steps):
+        losses.append(trainer._train_step(batch)["loss"])
+        trainer.step += 1
+    assert np.isfinite(losses).all()
+    assert np.mean(losses[-2:]) < 0.9 * losses[0]
+
+
+def test_the_rate_warms_up_and_falls():
+    recipe = replace(RECIPE, steps=100, warmup=10, rate=1.0)
+    rates = [learning_rate(recipe, step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[10] == 1.0
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert rates[100] == pytest.approx(0.02)
+
+
+def test_the_log_has_a_line_for_each_fifty_steps(tmp_path, scenes):
+    trainer = Trainer(RECIPE, tmp_path, pack=None, scenes=scenes)
+    trainer.step = 50
+    trainer._log([{"rate": 0.1, "size": 64, "loss": 2.0, "iou_first": 0, "iou_last": 0, "depth": 0}] * 2, 1, 5)
+    trainer._log([{"rate": 0.1, "size": 64, "loss": 4.0, "iou_first": 0, "iou_last": 0, "depth": 0}], 2, 5)
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["step"], row["loss"]) for row in rows] == [("50", "2"), ("50", "4")]
+
+
+def test_training_needs_data(tmp_path):
+    with pytest.raises(InputError, match="none was given"):
+        Trainer(RECIPE, tmp_path, pack=None, scenes=None)
