@@ -19,11 +19,6 @@ from napari_ois.network.meta import parameter_count
 SWITCHES = {"mixer_widths": None, "dense_order": False}
 METADATA = {"preset": "ois-compact", "switches": SWITCHES, "licence": "BSD-3-Clause"}
 
-NEEDS_FILE = pytest.mark.skipif(
-    not (Path(registry.__file__).parent / "weights" / "ois-compact.safetensors").exists(),
-    reason="the embedded weights have not been trained yet",
-)
-
 
 def by_name():
     return {info.name: info for info in list_models()}
@@ -92,7 +87,6 @@ def test_changed_embedded_weights_are_refused(embedded, network):
         load_model("ois-compact")
 
 
-@NEEDS_FILE
 def test_the_models_own_file_keeps_its_promises():
     info = by_name()["ois-compact"]
     assert info.available

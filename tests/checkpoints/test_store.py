@@ -23,7 +23,7 @@ def saved(network, tmp_path):
 
 def test_half_on_disk_full_in_memory(network, saved):
     with safe_open(str(saved), framework="pt") as file:
-        stored = {name: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118
+        stored = {name: file.get_tensor(name).dtype for name in file.keys()}
     kept = {n for n, dtype in stored.items() if dtype == torch.float32}
     assert "sparse.code.frequencies" in kept
     assert "blocks.0.order_attention.log_sigma" in kept

@@ -282,6 +282,11 @@ def test_without_transformers_the_extra_is_named(monkeypatch):
         build("ois-vits")
 
 
+def test_sides_must_be_multiples_of_the_patch(network):
+    with pytest.raises(InputError, match="multiples of 14"):
+        network.embed_image(torch.rand(1, 3, 56, 64))
+
+
 def test_unknown_preset_lists_the_known():
     with pytest.raises(InputError, match="ois-vitb-2048"):
         build("ois-vith")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from napari_ois.checkpoints import export, load_model
 from napari_ois.errors import InputError
 from napari_ois.training.batches import BatchStream, Phase
 from napari_ois.training.scenes import write_cache
-from napari_ois.training.trainer import Recipe, Trainer, learning_rate
+from napari_ois.training.recipe import Recipe, learning_rate
+from napari_ois.training.trainer import Trainer
 
 RECIPE = Recipe(steps=4, phases=(Phase(0.5, 32, 2), Phase(1.0, 64, 2)), warmup=2, seed=7, rate=1e-3, rounds=(0.5, 0.5))
 
@@ -106,7 +108,7 @@ def test_the_rate_warms_up_and_falls():
     rates = [learning_rate(recipe, step) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == 1.0
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0.02)
 
 

@@ -162,7 +162,7 @@ def how_to_get(source: DepthSource, folder: Path | None = None) -> str:
     """Half a sentence that says how weights come onto this machine, connected or not."""
     place = f"{folder / source.short_name}" if folder else f"a folder named {source.short_name}"
     return (
-        "fetch them with fetch_depth_weights from napari_ois.checkpoints "
+        f"fetch them with `napari-ois models --fetch {source.repository}` "
         f"(licence {source.licence}), or, where there is no network, copy {WEIGHTS_FILE} of "
         f"{source.repository} into {place}."
     )

@@ -103,10 +103,17 @@ def segment(
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="A list of objects for programs.")
-def models(as_json: bool) -> None:
+@click.option("--fetch", metavar="NAME", help="Download the depth weights of a ViT model from the hub.")
+@click.option("--revision", help="Branch, tag or commit to fetch.")
+def models(as_json: bool, fetch: str | None, revision: str | None) -> None:
     """List the models: what is here, parameters, licence, size, hash."""
-    from napari_ois.checkpoints import list_models
+    from napari_ois.checkpoints import fetch_depth_weights, list_models
 
+    if fetch is not None:
+        # The licence is shown before anything is downloaded.
+        path = fetch_depth_weights(fetch, revision=revision, show=lambda text: click.echo(text, err=True))
+        click.echo(str(path))
+        return
     infos = list_models()
     if as_json:
         click.echo(json.dumps([_as_record(info) for info in infos], indent=2))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from napari_ois.cli.parts import load_predictor, model_options, progress_bar, spoken_warnings
-from napari_ois.errors import InputError
 
 
 @click.command()
@@ -98,45 +96,53 @@ def order_control(
 @click.command()
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Its folder.")
 @click.option("--data", type=click.Path(path_type=Path), help="Collection with MANIFEST.csv.")
-@click.option("--scenes", default=3600, show_default=True, type=click.IntRange(0), help="Made scenes.")
-@click.option("--preset", help="Network to train; by default the recipe's.")
+@click.option("--scenes", type=click.IntRange(0), help="Made scenes; by default 3600, for ViT presets none.")
+@click.option("--preset", default="ois-compact", show_default=True, help="Network to train.")
 @click.option("--steps", type=click.IntRange(1), help="Length; by default the recipe's.")
-@click.option("--seed", type=int, help="By default the recipe's.")
+@click.option("--batch", type=click.IntRange(1), help="Windows in a batch; by default the recipe's.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--depth-weights", type=click.Path(path_type=Path), help="Depth Anything V2 weights, for ViT.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for packed data.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(0))
-@click.option("--export", type=click.Path(path_type=Path), help="Write the weights as safetensors.")
+@click.option("--export", "target", type=click.Path(path_type=Path), help="Write weights as safetensors.")
 def train(
     output: Path,
     data: Path | None,
-    scenes: int,
-    preset: str | None,
+    scenes: int | None,
+    preset: str,
     steps: int | None,
-    seed: int | None,
+    batch: int | None,
+    seed: int,
+    depth_weights: Path | None,
     cache: Path | None,
     device: str,
     minutes: float | None,
     workers: int,
-    export: Path | None,
+    target: Path | None,
 ) -> None:
     """Train a network, or go on with a training that was stopped.
 
     Learns from made scenes and, with --data, from real images. The folder holds checkpoints and a log.
     """
+    from napari_ois.checkpoints import export
     from napari_ois.network import PRESETS
     from napari_ois.segmentation.files import check_target
     from napari_ois.segmentation.placement import choose_device
+    from napari_ois.training.recipe import recipe_for
     from napari_ois.training.run import train as run
-    from napari_ois.training.trainer import Recipe
 
-    for folder in (output, None if export is None else export.parent):
+    for folder in (output, None if target is None else target.parent):
         if folder is not None:
             check_target(folder)
-    given: dict[str, Any] = {"preset": preset, "steps": steps, "seed": seed}
-    recipe = Recipe(**{name: value for name, value in given.items() if value is not None})
-    if recipe.preset not in PRESETS:  # said now, not after the scenes are made
-        raise InputError(f"There is no preset {recipe.preset}; use one of {', '.join(PRESETS)}.")
+    recipe = recipe_for(preset, seed=seed)  # an unknown preset is said now, not after the scenes are made
+    if steps is not None:
+        recipe = replace(recipe, steps=steps)
+    if batch is not None:
+        recipe = replace(recipe, phases=tuple(replace(phase, images=batch) for phase in recipe.phases))
+    if scenes is None:
+        scenes = 0 if PRESETS[preset].encoder == "vit" else 3600
     trainer = run(
         recipe,
         output,
@@ -146,12 +152,9 @@ def train(
         device=str(choose_device(device)),
         seconds=None if minutes is None else minutes * 60,
         workers=workers,
+        depth_weights=depth_weights,
     )
     click.echo(f"{trainer.step} of {recipe.steps} steps are done; checkpoint: {trainer.checkpoint}")
-    if export is not None:
-        from napari_ois.checkpoints import save_checkpoint
-
-        metadata = {"preset": recipe.preset, "steps": str(trainer.step), "seed": str(recipe.seed)}
-        export.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(trainer.averaged().state_dict(), export, metadata=metadata)
-        click.echo(f"weights: {export}")
+    if target is not None:
+        export(trainer.checkpoint, target, {})
+        click.echo(f"weights: {target}")

@@ -161,7 +161,7 @@ def disk_map(points: Tensor, labels: Tensor, input_size: tuple[int, int]) -> Ten
     number of clicks, not on the image.
     """
     height, width = input_size
-    batch, count = labels.shape
+    batch = len(labels)
     device = points.device
     reach = torch.arange(-DISK_RADIUS, DISK_RADIUS + 1, device=device)
     rows, columns = torch.meshgrid(reach, reach, indexing="ij")

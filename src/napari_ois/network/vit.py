@@ -59,9 +59,7 @@ class ViTSize:
 SIZES: dict[str, ViTSize] = {
     "depth-anything/Depth-Anything-V2-Small-hf": ViTSize(384, 12, 6, (3, 6, 9, 12), (48, 96, 192, 384), 64),
     "depth-anything/Depth-Anything-V2-Base-hf": ViTSize(768, 12, 12, (3, 6, 9, 12), (96, 192, 384, 768), 128),
-    "depth-anything/Depth-Anything-V2-Large-hf": ViTSize(
-        1024, 24, 16, (5, 12, 18, 24), (256, 512, 1024, 1024), 256
-    ),
+    "depth-anything/Depth-Anything-V2-Large-hf": ViTSize(1024, 24, 16, (5, 12, 18, 24), (256, 512, 1024, 1024), 256),
 }
 """By the name of the weights' repository on the hub."""
 
@@ -93,7 +91,18 @@ class ViTEncoder(nn.Module):
         return super().train(False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Encode (B, 3, H, W) RGB in [0, 1], sides multiples of the patch, as four (B, D, h, w) maps."""
+        """Encode (B, 3, H, W) RGB in [0, 1] as four (B, D, h, w) maps.
+
+        Raises
+        ------
+        InputError
+            If a side is no multiple of the patch: DINOv2 would silently leave out the rest.
+        """
+        height, width = image.shape[-2:]
+        if height % self.patch or width % self.patch:
+            raise InputError(
+                f"The ViT models take sides that are multiples of {self.patch} px, not {height} x {width}."
+            )
         first, second, third, fourth = self.backbone(self.normalize(image)).feature_maps
         return first, second, third, fourth
 

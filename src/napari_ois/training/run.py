@@ -14,8 +14,9 @@ import numpy as np
 
 from napari_ois.errors import InputError
 from napari_ois.training.packing import Pack, load_pack, pack
+from napari_ois.training.recipe import Recipe
 from napari_ois.training.scenes import load_cache, write_cache
-from napari_ois.training.trainer import Recipe, Trainer
+from napari_ois.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def train(
     device: str = "cpu",
     seconds: float | None = None,
     workers: int = 1,
+    depth_weights: Path | None = None,
 ) -> Trainer:
     """Prepare data and train, or go on with a training.
 
@@ -58,6 +60,8 @@ def train(
         Stop after this time, with a checkpoint to go on from.
     workers : int
         Processes that prepare data.
+    depth_weights : Path, optional
+        ViT presets: file or folder of Depth Anything V2 weights to start from.
 
     Returns
     -------
@@ -76,7 +80,14 @@ def train(
     if scenes:
         textures = () if pack_folder is None else surface_textures(load_pack(pack_folder))
         scene_folder = made_scenes(cache / "scenes", scenes, textures, workers=max(1, workers))
-    trainer = Trainer(recipe, Path(out), pack=pack_folder, scenes=scene_folder, device=device)
+    trainer = Trainer(
+        recipe,
+        Path(out),
+        pack=pack_folder,
+        scenes=scene_folder,
+        device=device,
+        depth_weights=depth_weights,
+    )
     trainer.run(seconds=seconds, workers=workers)
     return trainer
 

@@ -11,9 +11,8 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +20,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from napari_ois.checkpoints.depth import load_depth_anything, local_depth_weights
 from napari_ois.errors import InputError
-from napari_ois.network import OIS, ImageEmbedding, build
+from napari_ois.network import OIS, PRESETS, ImageEmbedding, build
 from napari_ois.network.order import normalize_depth
-from napari_ois.training.batches import Batch, BatchStream, Phase, as_is
+from napari_ois.training.batches import Batch, BatchStream, as_is
 from napari_ois.training.clicks import (
     Click,
     first_click,
@@ -39,50 +39,15 @@ from napari_ois.training.losses import (
     mask_iou,
     normalized_focal_loss,
 )
+from napari_ois.training.recipe import Recipe, as_plain, learning_rate, make_optimizer
 
 logger = logging.getLogger(__name__)
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"bce_dice": bce_dice_loss, "nfl": normalized_focal_loss}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "bce_dice": bce_dice_loss,
+    "nfl": normalized_focal_loss,
+}
 FIELDS = ("step", "seconds", "size", "rate", "loss", "iou_first", "iou_last", "depth", "masks_per_s")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The numbers of one training.
-
-    Attributes
-    ----------
-    steps : int
-        Length; the learning rate follows a cosine to 2 % over it, after ``warmup`` steps.
-    phases : tuple of Phase
-        Window sizes over the training.
-    rounds : tuple of float
-        Probability of 0, 1, 2, ... corrective clicks before the one prediction that is learned from.
-    random_start : float
-        Share of steps that start from RITM's random clicks instead of one click near the middle.
-    true_depth, no_depth : float
-        Probability that an image's order comes from its true depth, where there is one, or from a constant:
-        the first teaches what order means, the second that depth may say nothing.
-    """
-
-    preset: str = "ois-compact"
-    steps: int = 5000
-    phases: tuple[Phase, ...] = (Phase(0.7, 128, 12), Phase(1.0, 192, 8))
-    rate: float = 2e-3
-    warmup: int = 100
-    weight_decay: float = 0.03
-    clip: float = 2.0
-    ema: float = 0.998
-    loss: str = "bce_dice"
-    depth_weight: float = 1.0
-    rounds: tuple[float, ...] = (0.5, 0.2, 0.14, 0.1, 0.06)
-    random_start: float = 0.15
-    true_depth: float = 0.6
-    no_depth: float = 0.12
-    real_share: float = 0.55
-    objects: int = 3
-    seed: int = 0
-    switches: dict[str, Any] = field(default_factory=dict)
 
 
 class Trainer:
@@ -96,11 +61,15 @@ class Trainer:
     pack, scenes : Path or None
         See :class:`BatchStream`.
     device : str
+    depth_weights : Path, optional
+        ViT presets: Depth Anything V2 weights to start from, if not those found on this machine.
 
     Raises
     ------
     InputError
         If there are no data, or ``out`` holds a training with another recipe.
+    WeightsError
+        If a ViT preset finds no depth weights to start from.
     """
 
     def __init__(
@@ -111,6 +80,7 @@ class Trainer:
         pack: Path | None,
         scenes: Path | None,
         device: str = "cpu",
+        depth_weights: Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.out = Path(out)
@@ -125,10 +95,14 @@ class Trainer:
             objects=recipe.objects,
         )
         torch.manual_seed(recipe.seed)
-        self.model = build(recipe.preset, **recipe.switches).to(self.device)
+        self.model = build(recipe.preset, **recipe.switches)
+        if PRESETS[recipe.preset].encoder == "vit" and not self.checkpoint.exists():
+            weights = local_depth_weights(recipe.preset, given=depth_weights, revision=None)
+            load_depth_anything(self.model, weights)
+        self.model.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.optimizer = _optimizer(self.model, recipe)
+        self.optimizer = make_optimizer(self.model, recipe)
         self.step = 0
         if self.checkpoint.exists():
             self._resume()
@@ -200,7 +174,7 @@ class Trainer:
         """Write the checkpoint; a crash in the middle leaves the old one."""
         state = {
             "step": self.step,
-            "recipe": _as_dict(self.recipe),
+            "recipe": as_plain(self.recipe),
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
@@ -211,7 +185,7 @@ class Trainer:
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if state["recipe"] != _as_dict(self.recipe):
+        if state["recipe"] != as_plain(self.recipe):
             raise InputError(
                 f"{self.out} holds a training with another recipe; choose another folder or the same recipe."
             )
@@ -326,30 +300,3 @@ class Trainer:
             if fresh:
                 writer.writeheader()
             writer.writerow({key: f"{row[key]:.5g}" for key in FIELDS})
-
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine to 2 % of the rate at the last step."""
-    if step < recipe.warmup:
-        return recipe.rate * (step + 1) / recipe.warmup
-    share = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
-
-
-def _optimizer(model: OIS, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW with decay on matrices only: norms, biases and sigma are left alone."""
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    plain = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.98))
-
-
-def _as_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain values that a checkpoint can hold safely."""
-    plain = dict(vars(recipe))
-    plain["phases"] = [[p.until, p.size, p.images] for p in recipe.phases]
-    plain["rounds"] = list(recipe.rounds)
-    return plain
