@@ -133,10 +133,10 @@ def test_negative_order_maps_come_and_go() -> None:
     viewer, _, layers = make()
     for count in (1, 3, 2, 0, 1):
         layers.show_orders(MAP, np.full((count, 20, 30), 0.5, np.float32))
-        used = [layer for layer in viewer.layers if "order negative" in layer.name]
-        assert len(used) == count
-        assert used == layers.order_negative[:count]
-        assert all((layer.data == 0.5).all() for layer in used)
+        there = [layer for layer in viewer.layers if "order negative" in layer.name]
+        assert there == layers.order_negative
+        assert [layer.name for layer in there] == [f"scan order negative {n + 1}" for n in range(len(there))]
+        assert all((layer.data == 0.5).all() for layer in there[:count])
         assert all((layer.data == 1).all() for layer in layers.order_negative[count:])
         assert not any(layer.visible for layer in layers.order_negative[count:])
     np.testing.assert_array_equal(layers.order_positive.data, MAP)

@@ -18,6 +18,7 @@ import torch
 from click.testing import CliRunner
 from skimage.io import imsave
 
+from napari_ois import checkpoints
 from napari_ois.cli import main
 from napari_ois.errors import WeightsError
 from napari_ois.network import build
@@ -46,10 +47,8 @@ def weights(tmp_path_factory, monkeypatch):
         torch.manual_seed(0)
         return build("ois-compact").eval(), info
 
-    fake = types.ModuleType("napari_ois.checkpoints")
-    fake.load_model = load_model
-    fake.list_models = lambda: [info]
-    monkeypatch.setitem(sys.modules, "napari_ois.checkpoints", fake)
+    monkeypatch.setattr(checkpoints, "load_model", load_model, raising=False)
+    monkeypatch.setattr(checkpoints, "list_models", lambda: [info], raising=False)
     return info
 
 
@@ -291,28 +290,45 @@ def test_train_passes_its_options_on(monkeypatch, tmp_path, weights):
 
     def train(recipe, out, **options):
         calls.append((recipe, out, options))
-        network = SimpleNamespace(state_dict=lambda: {"weight": 1})
-        return SimpleNamespace(step=7, checkpoint=out / "last.pt", averaged=lambda: network)
+        return SimpleNamespace(step=7, checkpoint=out / "last.pt")
 
     monkeypatch.setattr(training, "train", train)
-    fake = sys.modules["napari_ois.checkpoints"]
-    fake.save_checkpoint = lambda *args, **options: saved.append((args, options))
+    monkeypatch.setattr(checkpoints, "export", lambda *args: saved.append(args), raising=False)
     export = tmp_path / "weights" / "mine.safetensors"
     result = run(
-        *("train", "--output", tmp_path / "out", "--steps", 9, "--scenes", 4, "--minutes", 2),
+        *("train", "--output", tmp_path / "out", "--steps", 9, "--batch", 3, "--scenes", 4, "--minutes", 2),
         *("--device", "cpu", "--export", export),
     )
     assert result.exit_code == 0, result.output
     ((recipe, out, options),) = calls
     assert (recipe.steps, recipe.preset, out) == (9, "ois-compact", tmp_path / "out")
+    assert {phase.images for phase in recipe.phases} == {3}
     assert (options["scenes"], options["seconds"], options["device"]) == (4, 120, "cpu")
-    assert saved == [
-        (
-            ({"weight": 1}, export),
-            {"metadata": {"preset": "ois-compact", "steps": "7", "seed": "0"}},
-        )
-    ]
+    assert saved == [(tmp_path / "out" / "last.pt", export, {})]
     assert "7 of 9 steps" in result.output
+
+
+def test_vit_presets_train_by_the_paper_recipe_on_real_images(monkeypatch, tmp_path):
+    from napari_ois.training import run as training
+
+    calls = []
+    fake = SimpleNamespace(step=0, checkpoint=tmp_path / "last.pt")
+    monkeypatch.setattr(training, "train", lambda recipe, out, **rest: calls.append((recipe, rest)) or fake)
+    chosen = ("--preset", "ois-vits", "--data", tmp_path, "--depth-weights", tmp_path / "depth")
+    assert run("train", "--output", tmp_path / "out", *chosen).exit_code == 0
+    ((recipe, rest),) = calls
+    assert (recipe.loss, rest["scenes"], rest["depth_weights"]) == ("nfl", 0, tmp_path / "depth")
+
+
+def test_fetch_says_the_licence_and_the_place(monkeypatch):
+    def fetch(name, *, revision, show):
+        show(f"licence of {name} at {revision}")
+        return Path("here.safetensors")
+
+    monkeypatch.setattr(checkpoints, "fetch_depth_weights", fetch, raising=False)
+    result = run("models", "--fetch", "ois-vits", "--revision", "v1")
+    assert (result.exit_code, result.stdout.strip()) == (0, "here.safetensors")
+    assert result.stderr.strip() == "licence of ois-vits at v1"
 
 
 @pytest.mark.parametrize(

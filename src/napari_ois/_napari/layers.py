@@ -5,8 +5,8 @@ and is held as an object: names are for the user, who may change them. A layer t
 stays deleted, except for the preview, without which a click would show nothing.
 
 napari takes a tenth of a second to add or remove a layer. So the layers of the maps are added after
-Start, one a turn of the event loop, with some spare ones for negative clicks; clicks only fill
-them.
+Start, one a turn of the event loop, those of the first negative clicks among them; clicks only
+fill them.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class SessionLayers:
         self.preview = self._make_preview()
         self.depth = self._make_map("depth", settings.DEPTH_COLORMAP)
         self.order_positive = self._make_map("order positive", settings.ORDER_COLORMAP)
-        self.order_negative = [self._make_spare() for _ in range(SPARE)]
+        self.order_negative = [self._make_negative(number) for number in range(1, SPARE + 1)]
         self._negatives = 0
         self._later = later
         maps = [self.depth, self.order_positive, *self.order_negative]
@@ -155,11 +155,11 @@ class SessionLayers:
         """Show the order map of the positive clicks, (H, W), and those of the negative ones, (K, H, W)."""
         self._later(partial(self._fill, self.order_positive, positive))
         while len(self.order_negative) < len(negative):
-            self.order_negative.append(self._make_spare())
+            self.order_negative.append(self._make_negative(len(self.order_negative) + 1))
             self._made.append(self.order_negative[-1])
             self._later(partial(self.insert, self.order_negative[-1]))
         for number, values in enumerate(negative, start=1):
-            self._later(partial(self._use, number, values))
+            self._later(partial(self._fill, self.order_negative[number - 1], values))
         for number in range(len(negative) + 1, self._negatives + 1):
             self._later(partial(self._spare, number))
         self._negatives = len(negative)
@@ -237,25 +237,17 @@ class SessionLayers:
             **self._plane.geometry(self._image),
         )
 
-    def _make_spare(self) -> Image:
-        return self._make_map("order spare", settings.ORDER_COLORMAP)
+    def _make_negative(self, number: int) -> Image:
+        return self._make_map(f"order negative {number}", settings.ORDER_COLORMAP)
 
     def _fill(self, layer: Image, values: NDArray[np.float32]) -> None:
         """Show values in a map; one that the user deleted is left alone."""
         if layer in self._viewer.layers:
             layer.data = self._plane.lift(values)
 
-    def _use(self, number: int, values: NDArray[np.float32]) -> None:
-        """Fill the map of a negative click; if it was spare, name it."""
-        layer = self.order_negative[number - 1]
-        if " order spare" in layer.name:
-            layer.name = f"{self._image.name} order negative {number}"
-        self._fill(layer, values)
-
     def _spare(self, number: int) -> None:
-        """Put the map of a negative click that is gone by for the next one."""
+        """Empty the map of a negative click that is gone, and put it by for the next one."""
         layer = self.order_negative[number - 1]
-        layer.name = f"{self._image.name} order spare"
         layer.visible = False
         self._fill(layer, self._far())
 

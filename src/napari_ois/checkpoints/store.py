@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from napari_ois.checkpoints.header import FORMAT, damaged, read_metadata
@@ -98,7 +98,8 @@ def save_checkpoint(
         tensors[name] = _stored(value, half).contiguous().clone()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    save_file(tensors, str(temporary), metadata=header)
+    # safetensors' own file can be read by its owner only; a model in a package must be readable by all.
+    temporary.write_bytes(serialize(tensors, metadata=header))
     temporary.replace(path)
     return path
 

@@ -68,10 +68,10 @@ class ImageEmbedding:
     def select(self, index: Tensor) -> ImageEmbedding:
         """Pick images by ``index`` (K,), repeats allowed: one row for each object to be decoded."""
         return ImageEmbedding(
-            self.features[index],
-            tuple(skip[index] for skip in self.skips),
-            self.depth[index],
-            self.raw_depth[index],
+            _pick(self.features, index),
+            tuple(_pick(skip, index) for skip in self.skips),
+            _pick(self.depth, index),
+            _pick(self.raw_depth, index),
         )
 
     def with_depth(self, depth: Tensor, *, min_range: float = 0.0) -> ImageEmbedding:
@@ -301,6 +301,15 @@ class OIS(nn.Module):
                 key_bias=key_bias,
             )
         return flat.transpose(1, 2).unflatten(2, image.shape[-2:])
+
+
+def _pick(maps: Tensor, index: Tensor) -> Tensor:
+    """Rows of (B, C, H, W) maps, channels last.
+
+    Plain indexing adds its gradients up in whatever order threads come; this way round two trainings from
+    one seed stay equal to the last bit.
+    """
+    return maps.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
 
 
 def previous_mask(logits: Tensor, size: tuple[int, int]) -> Tensor:
