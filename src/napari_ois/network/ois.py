@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_ois.network.attention import PromptBlock, object_mask
@@ -310,8 +309,3 @@ def _pick(maps: Tensor, index: Tensor) -> Tensor:
     one seed stay equal to the last bit.
     """
     return maps.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
-
-
-def previous_mask(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring logits to another input size, for a previous mask that was made at a different one."""
-    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)

@@ -39,11 +39,14 @@ class Phase:
         Side of the windows in pixels.
     images : int
         Windows in a batch.
+    tight : float
+        Share of windows cut close around a large object; see :func:`sample_window`.
     """
 
     until: float
     size: int
     images: int
+    tight: float = 0.0
 
 
 @dataclass
@@ -118,7 +121,7 @@ class BatchStream(Dataset[Batch]):
         self._open()
         phase = self.phase(step)
         rng = np.random.default_rng([self.seed, step])
-        windows = [self._window(rng, phase.size) for _ in range(phase.images)]
+        windows = [self._window(rng, phase) for _ in range(phase.images)]
         if not any(len(w.targets) for w in windows):
             raise InputError("A batch has no object at all; the training data are too poor.")
         counts = torch.tensor([len(w.targets) for w in windows])
@@ -138,17 +141,17 @@ class BatchStream(Dataset[Batch]):
         if scenes is not None and self._scenes is None:
             self._scenes = load_cache(scenes)
 
-    def _window(self, rng: np.random.Generator, size: int) -> Window:
+    def _window(self, rng: np.random.Generator, phase: Phase) -> Window:
         for _ in range(_DRAWS):
             try:
                 if rng.random() < self.real_share:
-                    return self._real(rng, size)
-                return self._made(rng, size)
+                    return self._real(rng, phase)
+                return self._made(rng, phase)
             except InputError:
                 continue
         raise InputError("No usable object was found in twenty images; check the training data.")
 
-    def _real(self, rng: np.random.Generator, size: int) -> Window:
+    def _real(self, rng: np.random.Generator, phase: Phase) -> Window:
         assert self._pack is not None
         if self._depth_only and rng.random() < _DEPTH_ONLY:
             index = int(rng.choice(self._depth_only))
@@ -161,17 +164,24 @@ class BatchStream(Dataset[Batch]):
             rgb,
             ids,
             depth,
-            size=size,
+            size=phase.size,
             kind=entry.kind,
             union_ok=entry.union_ok,
             max_objects=self.objects,
+            tight=phase.tight,
         )
 
-    def _made(self, rng: np.random.Generator, size: int) -> Window:
+    def _made(self, rng: np.random.Generator, phase: Phase) -> Window:
         assert self._scenes is not None
         scene = self._scenes.scene(int(rng.integers(len(self._scenes))))
         return sample_window(
-            rng, scene.rgb, scene.ids, scene.depth, size=size, max_objects=self.objects
+            rng,
+            scene.rgb,
+            scene.ids,
+            scene.depth,
+            size=phase.size,
+            max_objects=self.objects,
+            tight=phase.tight,
         )
 
 

@@ -7,17 +7,16 @@ with depth,) uint16 and `index.json`, written last, so that a pack without it is
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from napari_ois.errors import InputError
 from napari_ois.training.datasets import IGNORE_ID, read_image, read_manifest
 
-_log = logging.getLogger(__name__)
 _FORMAT = 1
 MIN_AREA = 24
 """Smallest object, in pixels of the pack, for whose sake an image is drawn."""
@@ -136,7 +135,7 @@ def pack(folder: str | Path, out: str | Path, *, longest: int = 320, progress: b
     longest : int
         Longest side in pixels; larger images are shrunk, smaller ones are kept.
     progress : bool
-        Log a line every 500 images.
+        Show a progress bar.
 
     Returns
     -------
@@ -162,7 +161,8 @@ def pack(folder: str | Path, out: str | Path, *, longest: int = 320, progress: b
     depth = _create(out / "depth.npy", (max(with_depth, 1),), np.uint16)
     entries: list[dict[str, object]] = []
     at = depth_at = 0
-    for number, (item, (height, width)) in enumerate(zip(items, sizes, strict=True), start=1):
+    bar = tqdm(items, desc="Packing images", delay=1.0, disable=None if progress else True)
+    for item, (height, width) in zip(bar, sizes, strict=True):
         image, labels, near = read_image(item)
         if (height, width) != labels.shape:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -192,8 +192,6 @@ def pack(folder: str | Path, out: str | Path, *, longest: int = 320, progress: b
         )
         at = stop
         depth_at += 0 if near is None else height * width
-        if progress and number % 500 == 0:
-            _log.info("packed %d of %d images", number, len(items))
     for array in (rgb, ids, depth):
         array.flush()
     index = json.dumps({"format": _FORMAT, "images": entries})

@@ -50,8 +50,12 @@ class Recipe:
     """
 
     preset: str = "ois-compact"
-    steps: int = 5000
-    phases: tuple[Phase, ...] = (Phase(0.55, 128, 10), Phase(1.0, 192, 6))
+    steps: int = 5250
+    phases: tuple[Phase, ...] = (
+        Phase(0.503, 128, 10),
+        Phase(0.65, 192, 6),
+        Phase(1.0, 192, 6, tight=0.6),
+    )
     rate: float = 2e-3
     warmup: int = 100
     schedule: str = "cosine"
@@ -65,7 +69,7 @@ class Recipe:
     random_start: float = 0.15
     true_depth: float = 0.6
     no_depth: float = 0.12
-    real_share: float = 0.55
+    real_share: float = 0.65
     objects: int = 3
     seed: int = 0
     switches: dict[str, Any] = field(default_factory=dict)
@@ -139,7 +143,7 @@ def make_optimizer(model: OIS, recipe: Recipe) -> torch.optim.Optimizer:
 def as_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values that a checkpoint can hold safely."""
     plain = dict(vars(recipe))
-    plain["phases"] = [[p.until, p.size, p.images] for p in recipe.phases]
+    plain["phases"] = [[p.until, p.size, p.images, p.tight] for p in recipe.phases]
     plain["rounds"] = list(recipe.rounds)
     plain["betas"] = list(recipe.betas)
     return plain

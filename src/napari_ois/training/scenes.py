@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
+from tqdm import tqdm
 
 from napari_ois.errors import InputError, OISError
 from napari_ois.training.scene_canvas import KINDS, Scene, renumber
@@ -25,7 +25,6 @@ _SMALLEST = 60 / 256**2  # smallest visible object as a share of the picture
 _LARGEST_DEPTH = 65535
 # Fresh processes: a forked one inherits OpenCV's thread pool without its threads and hangs.
 _PROCESSES = multiprocessing.get_context("spawn")
-_logger = logging.getLogger(__name__)
 
 
 def make_scene(
@@ -131,7 +130,7 @@ def _fill(
     step: int,
     seed: int,
     textures: Sequence[np.ndarray] | None,
-    report: Callable[[], None],
+    report: Callable[[], object],
 ) -> None:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the processes are the parallelism
@@ -149,19 +148,20 @@ def _fill(
     cv2.setNumThreads(threads)
 
 
-class _Progress:
-    """Count finished scenes over all processes and log every 500th."""
+class _Counter:
+    """Counts finished scenes over all processes."""
 
-    def __init__(self, total: int, shown: bool) -> None:
+    def __init__(self) -> None:
         self._count = _PROCESSES.Value("l", 0)
-        self._total, self._shown = total, shown
 
     def __call__(self) -> None:
         with self._count.get_lock():
             self._count.value += 1
-            done = self._count.value
-        if self._shown and (done % 500 == 0 or done == self._total):
-            _logger.info("scenes: %d of %d", done, self._total)
+
+    @property
+    def value(self) -> int:
+        """Scenes finished so far."""
+        return self._count.value
 
 
 def write_cache(
@@ -192,7 +192,7 @@ def write_cache(
         Number of processes; 1 works in the calling process. More are started afresh, so a script
         that asks for them needs the usual ``if __name__ == "__main__":``.
     progress : bool
-        Log the number of finished scenes.
+        Show a progress bar.
 
     Raises
     ------
@@ -213,17 +213,20 @@ def write_cache(
     }
     for name, (shape, dtype) in layout.items():
         open_memmap(path / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
-    report = _Progress(count, progress)
-    if workers == 1:
-        _fill(path, 0, 1, seed, textures, report)
-        return
-    processes = [
-        _PROCESSES.Process(target=_fill, args=(path, n, workers, seed, textures, report))
-        for n in range(workers)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    with tqdm(total=count, desc="Making scenes", delay=1.0, disable=None if progress else True) as bar:
+        if workers == 1:
+            _fill(path, 0, 1, seed, textures, bar.update)
+            return
+        counter = _Counter()
+        processes = [
+            _PROCESSES.Process(target=_fill, args=(path, n, workers, seed, textures, counter))
+            for n in range(workers)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            while process.is_alive():
+                process.join(timeout=0.5)
+                bar.update(counter.value - bar.n)
     if any(process.exitcode for process in processes):
         raise OISError(f"Writing the scene cache in {path} failed in a worker process.")

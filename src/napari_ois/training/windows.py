@@ -23,6 +23,8 @@ _ATTEMPTS = 8
 _WHOLE_IMAGE = 0.35
 _ROTATED = 0.15
 _MERGE_REGIONS = 0.35
+# the window is at most this many times the object's box
+_WIDE, _CLOSE = 5.0, 2.2
 _MERGE_ALL = 0.30
 # rarely: in photographs the ground is below, and order in depth is learnt from it
 _UPSIDE_DOWN = 0.1
@@ -64,6 +66,7 @@ def sample_window(
     kind: str = "instances",
     union_ok: bool = False,
     max_objects: int = 3,
+    tight: float = 0.0,
     augment: bool = True,
 ) -> Window:
     """Cut a random square window round a random object.
@@ -85,6 +88,9 @@ def sample_window(
         Whether the union of all ids may be the target.
     max_objects : int
         Most targets of a window.
+    tight : float
+        Share of windows cut close around an object that is drawn by its area, so that large objects are
+        seen as often as the many small ones.
     augment : bool
         Jitter the colours too.
 
@@ -108,12 +114,14 @@ def sample_window(
     present = np.flatnonzero(counts >= MIN_POSITIVE)
     if not len(present):
         raise InputError("This image holds no object of 20 pixels or more to cut a window around.")
+    close = tight > 0 and rng.random() < tight
+    shares = counts[present] / counts[present].sum() if close else None
     for attempt in range(_ATTEMPTS + 1):
         # the last attempt is the sure one: the largest object, centred and whole
         sure = attempt == _ATTEMPTS
-        first = int(counts.argmax()) if sure else int(rng.choice(present))
+        first = int(counts.argmax()) if sure else int(rng.choice(present, p=shares))
         group = np.array([first]) if sure else _group(rng, labels, first, counts, kind, union_ok)
-        square = _square(rng, labels, group, size / _MOST_ZOOM, sure)
+        square = _square(rng, labels, group, size / _MOST_ZOOM, sure, close=close)
         matrix = _affine(rng, square, size, rotate=not sure and rng.random() < _ROTATED)
         targets = _targets(rng, labels, matrix, size, group, max_objects, sure)
         if len(targets):
@@ -143,19 +151,26 @@ def _group(
 
 
 def _square(
-    rng: np.random.Generator, labels: np.ndarray, group: np.ndarray, smallest: float, sure: bool
+    rng: np.random.Generator,
+    labels: np.ndarray,
+    group: np.ndarray,
+    smallest: float,
+    sure: bool,
+    *,
+    close: bool = False,
 ) -> tuple[float, float, float]:
     """Centre (row, column) and side of the window in the source image, in pixels."""
     height, width = labels.shape
     longest = max(height, width)
-    if not sure and rng.random() < _WHOLE_IMAGE:
+    if not sure and not close and rng.random() < _WHOLE_IMAGE:
         return (height - 1) / 2, (width - 1) / 2, float(longest)
     mask = _member(labels, group)
     left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
     row, column, box = top + (down - 1) / 2, left + (across - 1) / 2, max(across, down)
     if sure:
         return row, column, max(1.3 * box, smallest)
-    side = min(box * float(np.exp(rng.uniform(np.log(1.05), np.log(5.0)))), 1.1 * longest)
+    widest = _CLOSE if close else _WIDE
+    side = min(box * float(np.exp(rng.uniform(np.log(1.05), np.log(widest)))), 1.1 * longest)
     side = max(side, smallest)
     # the centre has free play while the object stays inside, and a little beyond: it may be cut
     play_down = max(side - down, 0.0) / 2 + 0.08 * down
