@@ -7,9 +7,9 @@ import pytest
 
 from napari_ois.errors import InputError
 from napari_ois.training.batches import Phase
+from napari_ois.training.recipe import Recipe
 from napari_ois.training.run import made_scenes, surface_textures, train
 from napari_ois.training.scenes import load_cache
-from napari_ois.training.recipe import Recipe
 
 TINY = Recipe(steps=2, phases=(Phase(1.0, 64, 2),), warmup=1)
 

@@ -15,8 +15,8 @@ pytest.importorskip("cv2", reason="training needs the extra 'train'")
 from napari_ois.checkpoints import export, load_model
 from napari_ois.errors import InputError
 from napari_ois.training.batches import BatchStream, Phase
-from napari_ois.training.scenes import write_cache
 from napari_ois.training.recipe import Recipe, learning_rate
+from napari_ois.training.scenes import write_cache
 from napari_ois.training.trainer import Trainer
 
 RECIPE = Recipe(steps=4, phases=(Phase(0.5, 32, 2), Phase(1.0, 64, 2)), warmup=2, seed=7, rate=1e-3, rounds=(0.5, 0.5))

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 pytest.importorskip("cv2", reason="training needs the extra 'train'")
-transformers = pytest.importorskip("transformers", reason="the ViT models need the extra 'vit'")
+pytest.importorskip("transformers", reason="the ViT models need the extra 'vit'")
+
+import transformers
 
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import PRESETS, Preset
