@@ -42,9 +42,7 @@ class FakeNetwork(nn.Module):
         self.previous.append(previous)
         self.points.append(points)
         height, width = embedding.depth.shape[-2:]
-        grid = torch.stack(
-            torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"), dim=-1
-        ).float()
+        grid = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"), dim=-1).float()
         logits = torch.full((height, width), -10.0)
         for point, label in zip(points[0], labels[0], strict=True):
             near = (grid - point).norm(dim=-1) <= RADIUS

@@ -33,9 +33,7 @@ def test_rgb_of_another_kind_shares_one_range_so_hue_stays():
     np.testing.assert_allclose(plane[0, 0], [1.0, 0.5, 0.0], atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["uint8", "uint16", "int16", "int32", "uint64", "float16", "float32", "float64"]
-)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "int32", "uint64", "float16", "float32", "float64"])
 def test_grey_of_any_dtype_fills_the_range(dtype):
     ramp = np.linspace(10, 110, 400).reshape(20, 20).astype(dtype)
     plane = to_plane(ramp)

@@ -88,9 +88,7 @@ def test_order_maps_are_distances_in_depth(predictor, picture):
     result = predictor.predict([(50, 20), (50, 60), (10, 199)], [1, 1, 0])
     reference = (result.depth[50, 20] + result.depth[50, 60]) / 2
     np.testing.assert_allclose(result.positive_order_map, np.abs(result.depth - reference), atol=1e-6)
-    np.testing.assert_allclose(
-        result.negative_order_maps[0], np.abs(result.depth - result.depth[10, 199]), atol=1e-6
-    )
+    np.testing.assert_allclose(result.negative_order_maps[0], np.abs(result.depth - result.depth[10, 199]), atol=1e-6)
     assert result.positive_order_map is result.positive_order_map  # computed once
 
 

@@ -155,9 +155,7 @@ def test_pack_keeps_pixels_ids_and_depth(collection, tmp_path):
     packed = pack(collection, tmp_path / "pack", longest=100, progress=False)
     assert len(packed) == 3
     rgb, ids, depth = packed.image(0)
-    for view, original in zip(
-        (rgb, ids, depth), read_image(read_manifest(collection)[0]), strict=True
-    ):
+    for view, original in zip((rgb, ids, depth), read_image(read_manifest(collection)[0]), strict=True):
         np.testing.assert_array_equal(view, original)
     rgb, ids, depth = packed.image(1)
     assert rgb.shape == (50, 100, 3)
@@ -180,9 +178,7 @@ def test_pack_views_do_not_copy(collection, tmp_path):
 def test_draw_balances_sets_and_skips_images_without_objects(collection, tmp_path):
     write_manifest(
         collection,
-        [row("small")] * 16
-        + [row("small", name="b")]
-        + [row("none", mask=False, name="c", kind="none")],
+        [row("small")] * 16 + [row("small", name="b")] + [row("none", mask=False, name="c", kind="none")],
     )
     packed = pack(collection, tmp_path / "pack", progress=False)
     share = packed.weights / packed.weights.sum()
@@ -248,9 +244,7 @@ def test_picture_targets_and_depth_stay_aligned(seed):
 
 def test_windows_differ_and_repeat_with_the_seed():
     rgb, ids, depth = scene()
-    first, again, other = (
-        sample_window(np.random.default_rng(seed), rgb, ids, depth, size=48) for seed in (1, 1, 2)
-    )
+    first, again, other = (sample_window(np.random.default_rng(seed), rgb, ids, depth, size=48) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.rgb, again.rgb)
     np.testing.assert_array_equal(first.targets, again.targets)
     assert not np.array_equal(first.rgb, other.rgb)

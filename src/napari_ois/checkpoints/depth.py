@@ -125,7 +125,5 @@ def _file_in(folder: Path) -> Path:
     found = [usual] if usual.is_file() else []
     found = found or sorted([*folder.glob("*.safetensors"), *folder.glob("*.pth")])
     if len(found) != 1:
-        raise WeightsError(
-            f"{folder} holds {len(found)} files of weights; it should hold one, usually {WEIGHTS_FILE}."
-        )
+        raise WeightsError(f"{folder} holds {len(found)} files of weights; it should hold one, usually {WEIGHTS_FILE}.")
     return found[0]

@@ -52,9 +52,7 @@ def export(trainer_checkpoint: str | Path, out: str | Path, note: Mapping[str, A
     return save_checkpoint(state, out, metadata=metadata)
 
 
-def export_embedded(
-    state_dict: Mapping[str, Tensor], folder: str | Path, metadata: Mapping[str, Any]
-) -> Path:
+def export_embedded(state_dict: Mapping[str, Tensor], folder: str | Path, metadata: Mapping[str, Any]) -> Path:
     """Write weights as the package embeds them: the checkpoint, and a small JSON file with its hash.
 
     Parameters

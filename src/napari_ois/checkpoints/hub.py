@@ -153,9 +153,7 @@ def fetch(
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         at = f" at revision {revision}" if revision else ""
-        raise WeightsError(
-            f"{source.repository}{at} could not be fetched ({reason}); {how_to_get(source)}"
-        ) from error
+        raise WeightsError(f"{source.repository}{at} could not be fetched ({reason}); {how_to_get(source)}") from error
 
 
 def how_to_get(source: DepthSource, folder: Path | None = None) -> str:

@@ -104,9 +104,7 @@ def _vit(name: str, depth_weights: str | Path | None, revision: str | None) -> t
     if path is not None:
         checkpoint = read_checkpoint(path)
         if family_of(checkpoint.preset) != family_of(name):
-            raise WeightsError(
-                f"{path} is for {checkpoint.preset}, not for {name}; give the file another name."
-            )
+            raise WeightsError(f"{path} is for {checkpoint.preset}, not for {name}; give the file another name.")
         return make_network(checkpoint, path, preset=name), vit_info(name)
     weights = local_depth_weights(name, given=depth_weights, revision=revision)
     model = build_on_meta(name)

@@ -85,9 +85,7 @@ def save_checkpoint(
     path = Path(path)
     header = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     if header.get("preset") not in PRESETS:
-        raise WeightsError(
-            f"metadata must name one of the presets {', '.join(PRESETS)}, not {header.get('preset')!r}."
-        )
+        raise WeightsError(f"metadata must name one of the presets {', '.join(PRESETS)}, not {header.get('preset')!r}.")
     header["format"] = FORMAT
     tensors = {}
     for name, value in model_state.items():
@@ -124,8 +122,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     metadata = read_metadata(path)
     if metadata["preset"] not in PRESETS:
         raise WeightsError(
-            f"{path} is for the network {metadata['preset']}, which this version does not know; "
-            "update napari-ois."
+            f"{path} is for the network {metadata['preset']}, which this version does not know; update napari-ois."
         )
     state = read_tensors(path)
     bad = [name for name, value in state.items() if not bool(torch.isfinite(value).all())]
@@ -186,9 +183,7 @@ def make_network(checkpoint: Checkpoint, path: str | Path, *, preset: str | None
         name
         for name in own.keys() | checkpoint.state.keys()
         if not name.endswith("num_batches_tracked")
-        and (
-            name not in own or name not in checkpoint.state or own[name].shape != checkpoint.state[name].shape
-        )
+        and (name not in own or name not in checkpoint.state or own[name].shape != checkpoint.state[name].shape)
     ]
     if wrong:
         shown = ", ".join(sorted(wrong)[:3])

@@ -50,10 +50,7 @@ def examine(default_model: str) -> Iterator[tuple[bool, str]]:
     from napari_ois.checkpoints import list_models
     from napari_ois.segmentation.placement import available_devices, choose_device, choose_precision
 
-    names = [
-        f"{name} ({torch.cuda.get_device_name(name)})" if "cuda" in name else name
-        for name in available_devices()
-    ]
+    names = [f"{name} ({torch.cuda.get_device_name(name)})" if "cuda" in name else name for name in available_devices()]
     best = choose_device("auto")
     half = str(choose_precision("auto", best)).removeprefix("torch.")
     yield (

@@ -87,9 +87,7 @@ def order_control(
 
     predictor = load_predictor(model, device, precision, input_size)
     with progress_bar(None, "clicked objects") as step, spoken_warnings():
-        found = control.order_control(
-            predictor, scenes=scenes, kind=None if kind == "all" else kind, progress=step
-        )
+        found = control.order_control(predictor, scenes=scenes, kind=None if kind == "all" else kind, progress=step)
     click.echo(json.dumps(asdict(found), indent=2) if as_json else control.format_control(found))
 
 

@@ -68,8 +68,7 @@ def summarize(results: Sequence[ObjectResult]) -> dict[str, Any]:
         "objects": len(results),
         "sets": sets,
         "mean_over_sets": {
-            name: mean_over_sets({key: [figures[name]] for key, figures in sets.items()})
-            for name in names
+            name: mean_over_sets({key: [figures[name]] for key, figures in sets.items()}) for name in names
         },
         "seconds_per_click": sum(result.seconds for result in results) / max(clicks, 1),
     }
@@ -122,8 +121,5 @@ def _title(name: str) -> str:
 
 
 def _line(name: str, count: int, figures: dict[str, Any], shown: list[str], width: int) -> str:
-    cells = "".join(
-        f"  {figures[key]:>6.3f}" if key.startswith("iou") else f"  {figures[key]:>6.2f}"
-        for key in shown
-    )
+    cells = "".join(f"  {figures[key]:>6.3f}" if key.startswith("iou") else f"  {figures[key]:>6.2f}" for key in shown)
     return f"{name:<{width}}  {count:>7}{cells}"

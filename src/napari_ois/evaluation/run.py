@@ -108,9 +108,7 @@ class _Stopwatch:
         self.clicks = 0
         self.seconds = 0.0
 
-    def __call__(
-        self, points: np.ndarray, labels: np.ndarray, state: Any
-    ) -> tuple[np.ndarray, Any]:
+    def __call__(self, points: np.ndarray, labels: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
         start = time.perf_counter()
         prediction = self._predictor.predict(points, labels, previous=state)
         self.seconds += time.perf_counter() - start

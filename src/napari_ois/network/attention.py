@@ -125,9 +125,7 @@ def object_mask(previous: Tensor, slots: int, half: int, patch: int) -> Tensor:
     completely: a fully masked softmax would be undefined.
     """
     foreground = F.avg_pool2d(previous.float(), patch).flatten(2) > 0.5
-    allowed = torch.cat(
-        [foreground.expand(-1, half, -1), (~foreground).expand(-1, slots - half, -1)], dim=1
-    )
+    allowed = torch.cat([foreground.expand(-1, half, -1), (~foreground).expand(-1, slots - half, -1)], dim=1)
     return allowed | ~allowed.any(dim=-1, keepdim=True)
 
 
@@ -207,9 +205,7 @@ class PromptBlock(nn.Module):
         keys = image + position
         read = self.order_attention(sparse + initial, keys, image, order if self.use_order else None)
         sparse = self.order_norm(sparse + read)
-        read = self.object_attention(
-            sparse + initial, keys, image, allowed if self.use_object else None
-        )
+        read = self.object_attention(sparse + initial, keys, image, allowed if self.use_object else None)
         sparse = self.object_norm(sparse + read)
         sparse = self.ffn_norm(sparse + self.ffn(sparse))
         image = image + self.image_to_token(keys, sparse + initial, sparse, key_bias)

@@ -180,9 +180,7 @@ def _project_and_resize(projection: nn.Module, x: Tensor, size: Sequence[int]) -
     return _resize(projection(x), size)
 
 
-def compact_decoder(
-    in_channels: Sequence[int], widths: Sequence[int], *, output: nn.Module
-) -> DPTDecoder:
+def compact_decoder(in_channels: Sequence[int], widths: Sequence[int], *, output: nn.Module) -> DPTDecoder:
     """Build a decoder of our own for the compact encoder.
 
     Parameters

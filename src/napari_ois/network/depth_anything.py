@@ -107,14 +107,12 @@ def load_depth_anything(model: OIS, state: Mapping[str, Tensor]) -> DepthAnythin
     wanted = [
         name
         for name in own
-        if name.startswith(("encoder.backbone.", "depth_decoder.", "mask_decoder."))
-        and not name.startswith(_NEW)
+        if name.startswith(("encoder.backbone.", "depth_decoder.", "mask_decoder.")) and not name.startswith(_NEW)
     ]
     missing = [n for n in wanted if n not in ours and not n.startswith(DEAD_UNITS)]
     if missing:
         raise WeightsError(
-            f"These are not whole Depth Anything V2 weights ({_listed(missing)} missing); "
-            "download them again."
+            f"These are not whole Depth Anything V2 weights ({_listed(missing)} missing); download them again."
         )
     wrong = [n for n in wanted if n in ours and ours[n].shape != own[n].shape]
     if wrong:

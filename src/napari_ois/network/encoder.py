@@ -114,9 +114,7 @@ class CompactEncoder(nn.Module):
             if stride == 3:
                 x = x + self.coordinates(_coordinate_maps(x))
             maps.append(x)
-        context = F.interpolate(
-            self.context(maps[4]), size=maps[3].shape[-2:], mode="bilinear", align_corners=False
-        )
+        context = F.interpolate(self.context(maps[4]), size=maps[3].shape[-2:], mode="bilinear", align_corners=False)
         return maps[0], maps[1], maps[2], maps[3] + context
 
 

@@ -77,9 +77,7 @@ class ImageEmbedding:
         """Replace the depth by another source of order, (B, 1, H, W), larger = nearer."""
         return replace(self, depth=normalize_depth(depth, min_range=min_range), raw_depth=depth)
 
-    def to(
-        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> ImageEmbedding:
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ImageEmbedding:
         """Move it; ``dtype`` applies to the features only, since order needs float32."""
         return ImageEmbedding(
             self.features.to(device=device, dtype=dtype),
@@ -266,9 +264,7 @@ class OIS(nn.Module):
         size, dtype = embedding.input_size, image.dtype
         initial = self.sparse(slots, size).to(dtype)
         if self.sparse_features:
-            initial = initial + click_features(
-                embedding.features, slots.points, slots.labels, self.patch
-            )
+            initial = initial + click_features(embedding.features, slots.points, slots.labels, self.patch)
         order = None
         if self.use_order:
             reference, exists = positive_reference(depth_at_clicks(embedding.depth, points), labels)
@@ -281,11 +277,7 @@ class OIS(nn.Module):
                 slots.half,
             )
         count = slots.labels.shape[1]
-        allowed = (
-            None
-            if probability is None
-            else object_mask(probability, count, slots.half, self.patch)
-        )
+        allowed = None if probability is None else object_mask(probability, count, slots.half, self.patch)
         key_bias = None if slots.log_count is None else slots.log_count[:, None, None].to(dtype)
         position = self.sparse.code.grid(size, self.patch).to(dtype)
         sparse, flat = initial, image.flatten(2).transpose(1, 2)

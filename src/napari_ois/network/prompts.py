@@ -78,13 +78,8 @@ def arrange_slots(points: Tensor, labels: Tensor, *, collapse: bool = True) -> S
     """
     widths = [SLOTS_PER_HALF, SLOTS_PER_HALF]
     if collapse:
-        widths = [
-            min(SLOTS_PER_HALF, int((labels == kind).sum(dim=1).max()) + 1) for kind in (1, 0)
-        ]
-    halves = [
-        _newest_first(points, labels == kind, width, kind)
-        for kind, width in zip((1, 0), widths, strict=True)
-    ]
+        widths = [min(SLOTS_PER_HALF, int((labels == kind).sum(dim=1).max()) + 1) for kind in (1, 0)]
+    halves = [_newest_first(points, labels == kind, width, kind) for kind, width in zip((1, 0), widths, strict=True)]
     log_count = None
     if collapse:
         counts = []
@@ -124,8 +119,7 @@ class FourierCode(nn.Module):
     def grid(self, input_size: tuple[int, int], patch: int) -> Tensor:
         """Code of the centres of the grid's cells, (1, h * w, C) float32, row-major."""
         rows, columns = (
-            (torch.arange(side // patch, device=self.frequencies.device) + 0.5) * patch - 0.5
-            for side in input_size
+            (torch.arange(side // patch, device=self.frequencies.device) + 0.5) * patch - 0.5 for side in input_size
         )
         centres = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
         return self(centres.flatten(0, 1), input_size)[None]

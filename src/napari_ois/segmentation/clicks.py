@@ -44,9 +44,7 @@ def check_clicks(
     if clicks.ndim != 2 or clicks.shape[1] != 2:
         raise InputError(f"points has shape {clicks.shape}, but it must be (N, 2): row, column.")
     if kinds.shape != (len(clicks),):
-        raise InputError(
-            f"labels has shape {kinds.shape}, but {len(clicks)} clicks need shape ({len(clicks)},)."
-        )
+        raise InputError(f"labels has shape {kinds.shape}, but {len(clicks)} clicks need shape ({len(clicks)},).")
     for number, (row, column) in enumerate(clicks, start=1):
         rows, columns = image_shape
         if not (-0.5 <= row <= rows - 0.5 and -0.5 <= column <= columns - 0.5):  # NaN is outside too

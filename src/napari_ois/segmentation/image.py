@@ -164,9 +164,7 @@ def _checked(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
     except ValueError as error:  # nested lists of unequal lengths
         raise InputError(f"The image is no regular array: {error}") from error
     if array.dtype.kind not in "buif":
-        raise InputError(
-            f"The image has dtype {array.dtype}, but it must be bool, integer or float; convert it first."
-        )
+        raise InputError(f"The image has dtype {array.dtype}, but it must be bool, integer or float; convert it first.")
     if array.size == 0:
         raise InputError(f"The image of shape {array.shape} is empty; give one with pixels.")
     if channel_axis is None:

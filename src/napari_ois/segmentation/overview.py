@@ -57,9 +57,7 @@ def draw_overview(plane: NDArray[np.float32], prediction: Prediction) -> NDArray
     panels += [(title, Image.fromarray(colour_ramp(resize(values, shape)))) for title, values in maps]
 
     width = max(shape[1], 10 * _GAP + _MIN_SIDE)  # wide enough for its caption
-    sheet = Image.new(
-        "RGB", (_GAP + len(panels) * (width + _GAP), shape[0] + _CAPTION + 2 * _GAP), (24, 24, 28)
-    )
+    sheet = Image.new("RGB", (_GAP + len(panels) * (width + _GAP), shape[0] + _CAPTION + 2 * _GAP), (24, 24, 28))
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=13)
     for index, (title, panel) in enumerate(panels):

@@ -221,9 +221,7 @@ class Predictor:
         scene = _Scene(
             geometry=geometry,
             image=torch.from_numpy(plane).permute(2, 0, 1)[None].contiguous(),
-            depth=None
-            if given is None
-            else torch.from_numpy(resize(given, geometry.input_shape))[None, None],
+            depth=None if given is None else torch.from_numpy(resize(given, geometry.input_shape))[None, None],
             given_depth=given,
             token=object(),
         )
@@ -265,8 +263,7 @@ class Predictor:
         """
         if self._info is not None and not self._info.available:
             raise WeightsError(
-                self._info.note
-                or f'The model "{self._info.name}" has no weights for masks; choose another model.'
+                self._info.note or f'The model "{self._info.name}" has no weights for masks; choose another model.'
             )
         scene = self._current()
         clicks, kinds = check_clicks(points, labels, scene.geometry.image_shape)
@@ -324,9 +321,7 @@ class Predictor:
         logits = self._network.decode_clicks(embedding, points, labels, previous).float()
         # The antialiased kernel is not there on every version of MPS; the copy is small.
         source = logits.cpu() if device.type == "mps" else logits
-        full = functional.interpolate(
-            source, size=scene.geometry.image_shape, mode="bilinear", antialias=True
-        )
+        full = functional.interpolate(source, size=scene.geometry.image_shape, mode="bilinear", antialias=True)
         return logits, full[0, 0].cpu()
 
     def _full_depth(self, scene: _Scene) -> NDArray[np.float32]:
@@ -353,9 +348,7 @@ class Predictor:
         if self._scene is not None:
             self._scene.embedding = None
         if not self._fallbacks:
-            raise OISError(
-                f"There is not enough memory on {full}; use a smaller input_size or a smaller image."
-            )
+            raise OISError(f"There is not enough memory on {full}; use a smaller input_size or a smaller image.")
         self._placement = self._fallbacks.pop(0)
         self._move()
         if full.device.type == "cuda":

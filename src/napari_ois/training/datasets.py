@@ -165,9 +165,7 @@ def _decode(path: Path, flags: int, shape: tuple[int, int]) -> np.ndarray:
     if array is None:
         raise InputError(f"{path} cannot be read as an image; it may be damaged.")
     if array.shape[:2] != shape:
-        raise InputError(
-            f"{path} has the size {array.shape[:2]} (rows, columns), but its manifest says {shape}."
-        )
+        raise InputError(f"{path} has the size {array.shape[:2]} (rows, columns), but its manifest says {shape}.")
     return array
 
 

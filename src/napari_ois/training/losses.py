@@ -13,9 +13,7 @@ from torch import Tensor
 IGNORE = 255
 
 
-def normalized_focal_loss(
-    logits: Tensor, target: Tensor, *, alpha: float = 0.5, gamma: float = 2.0
-) -> Tensor:
+def normalized_focal_loss(logits: Tensor, target: Tensor, *, alpha: float = 0.5, gamma: float = 2.0) -> Tensor:
     """Normalised focal loss, the paper's (RITM's form; `alpha` counts for both classes alike at 0.5).
 
     Parameters

@@ -64,13 +64,9 @@ class Pack:
     images : list of PackedImage
     """
 
-    def __init__(
-        self, rgb: np.ndarray, ids: np.ndarray, depth: np.ndarray, images: list[PackedImage]
-    ) -> None:
+    def __init__(self, rgb: np.ndarray, ids: np.ndarray, depth: np.ndarray, images: list[PackedImage]) -> None:
         self.rgb, self.ids, self.depth, self.images = rgb, ids, depth, images
-        self._drawable = np.array(
-            [max(e.areas.values(), default=0) >= MIN_AREA for e in images], bool
-        )
+        self._drawable = np.array([max(e.areas.values(), default=0) >= MIN_AREA for e in images], bool)
         self.weights = self._set_balanced(self._drawable)
         self._cumulative = np.cumsum(self.weights)
 
@@ -216,9 +212,7 @@ def load_pack(path: str | Path) -> Pack:
         images = [_entry(fields) for fields in index["images"]]
         arrays = [np.load(path / f"{name}.npy", mmap_mode="r") for name in ("rgb", "ids", "depth")]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"The pack {path} is damaged ({error}); pack the collection again."
-        ) from error
+        raise InputError(f"The pack {path} is damaged ({error}); pack the collection again.") from error
     if index.get("format") != _FORMAT:
         raise InputError(f"The pack {path} has another format; pack the collection again.")
     # plain views of the map: slicing a memmap object costs several times more

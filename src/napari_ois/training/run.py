@@ -24,9 +24,7 @@ TEXTURES = 240
 _TEXTURE_SIDE = 128
 _TEXTURE_SEED = 5
 _SCENE_SEED = 11
-_NOT_SURFACES = frozenset(
-    {"la_mri", "busi", "dsb2018", "em_vnc", "pyradiomics", "totalseg", "omnipose7"}
-)
+_NOT_SURFACES = frozenset({"la_mri", "busi", "dsb2018", "em_vnc", "pyradiomics", "totalseg", "omnipose7"})
 """Sets whose pictures are no photographs of surfaces."""
 
 
@@ -100,9 +98,7 @@ def packed_images(data: Path, folder: Path) -> Path:
     return folder
 
 
-def made_scenes(
-    folder: Path, count: int, textures: Sequence[np.ndarray], *, workers: int = 2
-) -> Path:
+def made_scenes(folder: Path, count: int, textures: Sequence[np.ndarray], *, workers: int = 2) -> Path:
     """Make scenes unless as many are there."""
     try:
         if len(load_cache(folder)) == count and (folder / "complete").exists():

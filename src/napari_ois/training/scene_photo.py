@@ -71,11 +71,7 @@ def _ground_rgb(rng: np.random.Generator, texture: Texture, size: int) -> np.nda
 
 
 def _sky(rng: np.random.Generator, size: int) -> np.ndarray:
-    top = (
-        random_colour(rng)
-        if rng.random() < 0.3
-        else np.array([0.3, 0.5, 0.85]) * rng.uniform(0.5, 1.1)
-    )
+    top = random_colour(rng) if rng.random() < 0.3 else np.array([0.3, 0.5, 0.85]) * rng.uniform(0.5, 1.1)
     low = np.clip(top + rng.uniform(0.0, 0.4), 0, 1)
     rows = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
     sky = (top + (low - top) * rows).astype(np.float32) * np.ones((1, size, 1), np.float32)
@@ -90,9 +86,7 @@ def _backdrop(
 ) -> tuple[np.ndarray, np.ndarray, _Ground | None]:
     """Return background colours, background depth and the ground, if there is one."""
     rows, columns = np.mgrid[:size, :size].astype(np.float32) / size
-    layout = rng.choice(
-        ["sky", "wall", "corner", "frontal", "top"], p=[0.2, 0.28, 0.14, 0.26, 0.12]
-    )
+    layout = rng.choice(["sky", "wall", "corner", "frontal", "top"], p=[0.2, 0.28, 0.14, 0.26, 0.12])
     far = float(rng.uniform(0.0, 0.2))
     if layout == "sky":
         rgb, depth = _sky(rng, size), np.zeros((size, size), np.float32)
@@ -112,12 +106,8 @@ def _backdrop(
     else:
         edge = rng.uniform(0.2, 0.8)
         left = columns < edge
-        rgb = np.where(
-            left[..., None], pick[1].render(rng, size, size) * 0.8, pick[2].render(rng, size, size)
-        )
-        depth = far + np.abs(columns - edge) * np.where(
-            left, rng.uniform(0, 0.4), rng.uniform(0, 0.4)
-        )
+        rgb = np.where(left[..., None], pick[1].render(rng, size, size) * 0.8, pick[2].render(rng, size, size))
+        depth = far + np.abs(columns - edge) * np.where(left, rng.uniform(0, 0.4), rng.uniform(0, 0.4))
     light = 1 + rng.uniform(0, 0.5) * (noise_field(rng, (size, size), 2) - 0.5)
     ground = None
     if layout != "frontal":
@@ -125,9 +115,7 @@ def _backdrop(
         nearest = rng.uniform(0.3, 0.6) if layout == "top" else rng.uniform(0.55, 0.9)
         ground = _Ground(horizon, far, float(nearest), size)
         plane = far + np.clip((rows * size - horizon) / (size - horizon), 0, 1) * (nearest - far)
-        floor = (plane > depth) & (
-            rows * size > horizon
-        )  # so walls meet the floor where they should
+        floor = (plane > depth) & (rows * size > horizon)  # so walls meet the floor where they should
         rgb[floor] = _ground_rgb(rng, pick[0], size)[floor]
         depth = np.where(floor, plane, depth)
     rgb = np.ascontiguousarray(rgb * light[..., None], dtype=np.float32)
@@ -194,9 +182,7 @@ def _portrait(rng: np.random.Generator, thing: _Thing, size: int) -> _Thing:
     )
 
 
-def _look_alikes(
-    rng: np.random.Generator, things: list[_Thing], ground: _Ground | None, size: int
-) -> list[_Thing]:
+def _look_alikes(rng: np.random.Generator, things: list[_Thing], ground: _Ground | None, size: int) -> list[_Thing]:
     """Return copies of one object, of nearly its appearance, overlapping it at other depths."""
     sizes = np.array([np.sqrt(t.height * t.width) / size for t in things])
     model = things[int(np.argmin(np.abs(sizes - rng.uniform(0.2, 0.5))))]
@@ -258,9 +244,7 @@ def _parts(seed: int, count: int, height: int, width: int) -> np.ndarray:
     return np.searchsorted(cuts, field.ravel()).reshape(height, width)
 
 
-def _paint(
-    rng: np.random.Generator, canvas: Canvas, thing: _Thing, number: int, light: np.ndarray
-) -> None:
+def _paint(rng: np.random.Generator, canvas: Canvas, thing: _Thing, number: int, light: np.ndarray) -> None:
     mask = draw_shape(thing.seed, thing.name, thing.height, thing.width)
     height, width = mask.shape
     row, column = round(thing.bottom) - height, round(thing.column - width / 2)
@@ -293,9 +277,7 @@ def _paint(
         middle = (shadow.shape[1] // 2, shadow.shape[0] // 2)
         cv2.ellipse(shadow, middle, (int(width * 0.48), flat // 2 + 1), 0, 0, 360, 1.0, -1)
         shadow = cv2.blur(shadow, (pad | 1, flat | 1))
-        canvas.darken(
-            shadow, row + height - shadow.shape[0] // 2, column - pad, rng.uniform(0.2, 0.6)
-        )
+        canvas.darken(shadow, row + height - shadow.shape[0] // 2, column - pad, rng.uniform(0.2, 0.6))
     elif rng.random() < 0.35:
         reach = max(int(0.06 * min(height, width)), 1)
         soft = cv2.blur(alpha, (2 * reach + 1, 2 * reach + 1))

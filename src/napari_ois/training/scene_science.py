@@ -48,9 +48,7 @@ def _cell(rng: np.random.Generator, height: int, width: int, bumps: float) -> np
     return mask.astype(np.float32) / 255
 
 
-def _places(
-    rng: np.random.Generator, size: int, radius: float, count: int, apart: float
-) -> list[tuple[float, float]]:
+def _places(rng: np.random.Generator, size: int, radius: float, count: int, apart: float) -> list[tuple[float, float]]:
     """Return centres (row, column), clustered in part, at least `apart` radii from each other."""
     centres: list[tuple[float, float]] = []
     clustered = rng.random() < 0.5
@@ -84,11 +82,7 @@ def _fluorescence(rng: np.random.Generator, size: int) -> Picture:
     dark = rng.uniform(0.0, 0.12)
     glow = dark * noise_field(rng, (size, size), 3)
     canvas = Canvas(np.repeat(glow[..., None], 3, axis=2), np.zeros((size, size), np.float32))
-    hue = (
-        np.ones(3)
-        if rng.random() < 0.4
-        else np.eye(3)[rng.integers(3)] * 0.85 + 0.15 * rng.random(3)
-    )
+    hue = np.ones(3) if rng.random() < 0.4 else np.eye(3)[rng.integers(3)] * 0.85 + 0.15 * rng.random(3)
     second = random_colour(rng)
     nuclei, see_through = rng.random() < 0.35, rng.random() < 0.4
     bumps, spread, rim = rng.uniform(0.03, 0.45), rng.uniform(0.05, 0.5), rng.uniform(-0.6, 0.8)
@@ -105,9 +99,7 @@ def _fluorescence(rng: np.random.Generator, size: int) -> Picture:
             core = cv2.resize(alpha, (max(width // 3, 2), max(height // 3, 2)))
             top, left = height // 3, width // 3
             spot = rgb[top : top + core.shape[0], left : left + core.shape[1]]
-            spot += (second * rng.uniform(0.6, 1) - spot) * core[
-                : spot.shape[0], : spot.shape[1], None
-            ]
+            spot += (second * rng.uniform(0.6, 1) - spot) * core[: spot.shape[0], : spot.shape[1], None]
         start = (round(row - height / 2), round(column - width / 2))
         level = _stack_depth(number, len(centres))
         if see_through:
@@ -183,14 +175,10 @@ def _histology(rng: np.random.Generator, size: int) -> Picture:
     for order, (row, column) in enumerate(centres, 1):
         scale = np.exp(rng.normal(0, 0.25, 2)) * np.array([1, rng.uniform(0.5, 1)])
         alpha = _cell(rng, *np.maximum(2 * radius * scale, 5), bumps)
-        tone = (
-            purple * rng.uniform(0.75, 1.25) + stain * (_grain(rng, *alpha.shape) - 0.5)[..., None]
-        )
+        tone = purple * rng.uniform(0.75, 1.25) + stain * (_grain(rng, *alpha.shape) - 0.5)[..., None]
         start = (round(row - alpha.shape[0] / 2), round(column - alpha.shape[1] / 2))
         level = np.full(alpha.shape, 0.3 + 0.4 * order / len(centres), np.float32)
-        canvas.paint(
-            alpha * rng.uniform(0.75, 1), tone.astype(np.float32), level, *start, number + order
-        )
+        canvas.paint(alpha * rng.uniform(0.75, 1), tone.astype(np.float32), level, *start, number + order)
     rgb = cv2.GaussianBlur(canvas.rgb, (0, 0), rng.uniform(0.4, 1.3) * size / 256)
     return finish_colours(rng, rgb, rng.uniform(0, 0.03)), canvas.ids, canvas.depth
 
@@ -199,9 +187,7 @@ def _mosaic(rng: np.random.Generator, size: int) -> Picture:
     count = int(np.exp(rng.uniform(np.log(4), np.log(110))))
     seeds = np.full((size, size), 255, np.uint8)
     seeds[rng.integers(0, size, count), rng.integers(0, size, count)] = 0
-    _, labels = cv2.distanceTransformWithLabels(
-        seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
+    _, labels = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     rows, columns = np.mgrid[:size, :size].astype(np.float32)
     pitch = float(size / np.sqrt(count))  # a plain float, so that the arrays stay float32
     swing = rng.uniform(0.1, 1.1) * pitch
@@ -262,12 +248,8 @@ def _organs(rng: np.random.Generator, size: int, full: bool) -> tuple[np.ndarray
         depth = 0.4 + 0.04 * n
         layers.append((alpha, *start, depth, rng.uniform(0.05, 0.95)))
         if rng.random() < 0.5:  # a lesion, a chamber or a core inside it
-            inner = _cell(
-                rng, *np.maximum(np.array(alpha.shape) * rng.uniform(0.25, 0.6, 2), 5), 0.3
-            )
-            inside = start + np.round(
-                (np.array(alpha.shape) - inner.shape) * rng.uniform(0.2, 0.8, 2)
-            )
+            inner = _cell(rng, *np.maximum(np.array(alpha.shape) * rng.uniform(0.25, 0.6, 2), 5), 0.3)
+            inside = start + np.round((np.array(alpha.shape) - inner.shape) * rng.uniform(0.2, 0.8, 2))
             layers.append((inner, *inside.astype(int), depth + 0.02, rng.uniform(0.05, 0.95)))
     return centre, layers
 
@@ -275,9 +257,7 @@ def _organs(rng: np.random.Generator, size: int, full: bool) -> tuple[np.ndarray
 def _grey_medical(rng: np.random.Generator, size: int) -> Picture:
     style = str(rng.choice(["ct", "mri", "ultrasound"]))
     base = rng.uniform(0.3, 0.5) if style == "ultrasound" else rng.uniform(0, 0.06)
-    canvas = Canvas(
-        np.full((size, size, 3), base, np.float32), np.full((size, size), 0.1, np.float32)
-    )
+    canvas = Canvas(np.full((size, size, 3), base, np.float32), np.full((size, size), 0.1, np.float32))
     _, layers = _organs(rng, size, full=style != "ultrasound" and rng.random() < 0.85)
     squeeze = rng.uniform(0.35, 1.0)  # weak contrast is the usual case in soft tissue
     for number, (alpha, row, column, depth, tone) in enumerate(layers, 1):

@@ -100,9 +100,7 @@ def glyph(rng: np.random.Generator, mask: np.ndarray) -> None:
     """Draw one to three letters."""
     letters = rng.choice(list("ABCDEFGHKLMNPRSTUVXYZ2345679&?"), int(rng.integers(1, 4)))
     word = "".join(letters)
-    font = int(
-        rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX])
-    )
+    font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX]))
     height, width = mask.shape
     thick = max(int(min(height, width / len(word)) * rng.uniform(0.1, 0.22)), 2)
     (wide, tall), _ = cv2.getTextSize(word, font, 1.0, 1)

@@ -26,9 +26,7 @@ def noise_field(rng: np.random.Generator, shape: tuple[int, int], cells: float) 
     return np.clip(field, 0.0, 1.0, out=field)
 
 
-def octaves(
-    rng: np.random.Generator, shape: tuple[int, int], cells: float, gain: float
-) -> np.ndarray:
+def octaves(rng: np.random.Generator, shape: tuple[int, int], cells: float, gain: float) -> np.ndarray:
     """Return fractal noise (h, w) float32: four octaves, each `gain` times weaker than the one before."""
     total = np.zeros(shape, np.float32)
     weight = 1.0
@@ -61,9 +59,7 @@ def _bricks(rng: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> 
     shifted = columns / width + (0.5 * (line % 2) if rng.random() < 0.6 else 0)
     tone = np.sin(line * 12.9 + np.floor(shifted) * 78.2) * 43758.5
     joint = ((rows / height) % 1 < 0.1) | (shifted % 1 < 0.06)
-    return np.where(joint, rng.choice([-0.5, 1.5]), tone % 1 * rng.uniform(0.2, 1)).astype(
-        np.float32
-    )
+    return np.where(joint, rng.choice([-0.5, 1.5]), tone % 1 * rng.uniform(0.2, 1)).astype(np.float32)
 
 
 def _cells(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -103,14 +99,10 @@ def _pattern(rng: np.random.Generator, number: int) -> np.ndarray:
             field = _strokes(rng, noise_field(rng, shape, 12), aligned=rng.random() < 0.6)
         case 9:
             grain = rng.standard_normal(shape, dtype=np.float32)
-            field = cv2.GaussianBlur(
-                grain, (0, 0), rng.uniform(0.6, 5), sigmaY=rng.uniform(0.6, 12)
-            )
+            field = cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.6, 5), sigmaY=rng.uniform(0.6, 12))
         case 10:
             spots = cv2.GaussianBlur(rng.random(shape, dtype=np.float32), (0, 0), rng.uniform(2, 9))
-            field = (spots > np.quantile(spots, rng.uniform(0.5, 0.9))).astype(
-                np.float32
-            ) + 0.2 * warp
+            field = (spots > np.quantile(spots, rng.uniform(0.5, 0.9))).astype(np.float32) + 0.2 * warp
         case _:
             field = noise_field(rng, shape, rng.uniform(2, 5))
     field = cv2.GaussianBlur(field.astype(np.float32), (0, 0), 0.7)
@@ -193,9 +185,7 @@ def ramp(colours: Sequence[np.ndarray]) -> np.ndarray:
     return table.astype(np.float32)
 
 
-def pick_texture(
-    rng: np.random.Generator, size: int, photographs: Sequence[np.ndarray] | None
-) -> Texture:
+def pick_texture(rng: np.random.Generator, size: int, photographs: Sequence[np.ndarray] | None) -> Texture:
     """Draw a texture: half of the time from the photographs if there are any, else procedural.
 
     Parameters

@@ -219,8 +219,7 @@ def write_cache(
             return
         counter = _Counter()
         processes = [
-            _PROCESSES.Process(target=_fill, args=(path, n, workers, seed, textures, counter))
-            for n in range(workers)
+            _PROCESSES.Process(target=_fill, args=(path, n, workers, seed, textures, counter)) for n in range(workers)
         ]
         for process in processes:
             process.start()

@@ -112,9 +112,7 @@ class Trainer:
         """The file that a stopped training goes on from."""
         return self.out / "last.pt"
 
-    def run(
-        self, *, save_every: float = 300.0, workers: int = 1, seconds: float | None = None
-    ) -> OIS:
+    def run(self, *, save_every: float = 300.0, workers: int = 1, seconds: float | None = None) -> OIS:
         """Train to the end of the recipe, or for so many seconds.
 
         Parameters
@@ -202,9 +200,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        image = (batch.rgb.to(self.device).float() / 255).contiguous(
-            memory_format=torch.channels_last
-        )
+        image = (batch.rgb.to(self.device).float() / 255).contiguous(memory_format=torch.channels_last)
         truth_depth = batch.depth.to(self.device)
         targets = batch.targets.to(self.device)
         embedding = self.model.embed_image(image)
@@ -233,9 +229,7 @@ class Trainer:
             "depth": float(on_depth.detach()),
         }
 
-    def _order_source(
-        self, rng: np.random.Generator, embedding: ImageEmbedding, truth: Tensor
-    ) -> Tensor:
+    def _order_source(self, rng: np.random.Generator, embedding: ImageEmbedding, truth: Tensor) -> Tensor:
         """Choose each image's depth for order: true (with a random gamma), constant, or estimated."""
         depth = embedding.depth.detach().clone()
         for index in range(len(depth)):

@@ -194,9 +194,7 @@ def _inward(centre: float, side: float, extent: int, slack: float = 0.1) -> floa
     return float(np.clip(centre, low, high))
 
 
-def _affine(
-    rng: np.random.Generator, square: tuple[float, float, float], size: int, *, rotate: bool
-) -> np.ndarray:
+def _affine(rng: np.random.Generator, square: tuple[float, float, float], size: int, *, rotate: bool) -> np.ndarray:
     """(2, 3) map of a source pixel (column, row) to the window: flips, scale, aspect, rotation."""
     row, column, side = square
     zoom = size / side * rng.uniform(0.92, 1.08)
@@ -295,9 +293,7 @@ def _warp_picture(rgb: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         linear = matrix[:, :2] / ratio
         shift = matrix[:, 2] + linear @ (0.5 - 0.5 * ratio)
         matrix = np.column_stack([linear, shift])
-    return cv2.warpAffine(
-        rgb, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    return cv2.warpAffine(rgb, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _warp_depth(depth: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
@@ -307,9 +303,5 @@ def _warp_depth(depth: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     return _warp(depth.astype(np.float32), matrix, size, cv2.INTER_NEAREST, float("nan"))
 
 
-def _warp(
-    array: np.ndarray, matrix: np.ndarray, size: int, flags: int, border: float
-) -> np.ndarray:
-    return cv2.warpAffine(
-        array, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border
-    )
+def _warp(array: np.ndarray, matrix: np.ndarray, size: int, flags: int, border: float) -> np.ndarray:
+    return cv2.warpAffine(array, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=border)
