@@ -41,12 +41,16 @@ class Phase:
         Windows in a batch.
     tight : float
         Share of windows cut close around a large object; see :func:`sample_window`.
+    bce_weight : float
+        Weight of the cross entropy beside the dice loss. Less of it late in a training moves masks of
+        uncertain extent from cautious to most probably overlapping.
     """
 
     until: float
     size: int
     images: int
     tight: float = 0.0
+    bce_weight: float = 2.0
 
 
 @dataclass

@@ -7,7 +7,7 @@ resumed training can refuse another one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import torch
@@ -50,11 +50,12 @@ class Recipe:
     """
 
     preset: str = "ois-compact"
-    steps: int = 5250
+    steps: int = 5500
     phases: tuple[Phase, ...] = (
-        Phase(0.503, 128, 10),
-        Phase(0.65, 192, 6),
-        Phase(1.0, 192, 6, tight=0.6),
+        Phase(0.48, 128, 10),
+        Phase(0.635, 192, 6),
+        Phase(0.785, 192, 6, tight=0.6),
+        Phase(1.0, 192, 6, tight=0.6, bce_weight=0.5),
     )
     rate: float = 2e-3
     warmup: int = 100
@@ -143,7 +144,7 @@ def make_optimizer(model: OIS, recipe: Recipe) -> torch.optim.Optimizer:
 def as_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain values that a checkpoint can hold safely."""
     plain = dict(vars(recipe))
-    plain["phases"] = [[p.until, p.size, p.images, p.tight] for p in recipe.phases]
+    plain["phases"] = [list(astuple(phase)) for phase in recipe.phases]
     plain["rounds"] = list(recipe.rounds)
     plain["betas"] = list(recipe.betas)
     return plain

@@ -10,7 +10,6 @@ import csv
 import logging
 import math
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,10 +42,6 @@ from napari_ois.training.recipe import Recipe, as_plain, learning_rate, make_opt
 
 logger = logging.getLogger(__name__)
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "bce_dice": bce_dice_loss,
-    "nfl": normalized_focal_loss,
-}
 FIELDS = ("step", "seconds", "size", "rate", "loss", "iou_first", "iou_last", "depth", "masks_per_s")
 
 
@@ -209,7 +204,7 @@ class Trainer:
         objects = embedding.select(batch.image_index.to(self.device))
         points, labels, previous, iou_first = self._click_rounds(rng, objects, batch.targets)
         logits = self.model.decode_clicks(objects, points, labels, previous)
-        on_mask = LOSSES[recipe.loss](logits, targets)
+        on_mask = self._mask_loss(logits, targets)
         loss = on_mask + recipe.depth_weight * on_depth
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -228,6 +223,11 @@ class Trainer:
             "iou_last": iou,
             "depth": float(on_depth.detach()),
         }
+
+    def _mask_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if self.recipe.loss == "nfl":
+            return normalized_focal_loss(logits, targets)
+        return bce_dice_loss(logits, targets, bce_weight=self.stream.phase(self.step).bce_weight)
 
     def _order_source(self, rng: np.random.Generator, embedding: ImageEmbedding, truth: Tensor) -> Tensor:
         """Choose each image's depth for order: true (with a random gamma), constant, or estimated."""
