@@ -125,3 +125,24 @@ def test_the_log_has_a_line_for_each_fifty_steps(tmp_path, scenes):
 def test_training_needs_data(tmp_path):
     with pytest.raises(InputError, match="none was given"):
         Trainer(RECIPE, tmp_path, pack=None, scenes=None)
+
+
+def test_a_training_can_start_from_a_checkpoint(tmp_path, scenes):
+    recipe = replace(RECIPE, steps=1)
+    first = trained(recipe, tmp_path / "first", scenes)
+    path = export(first.checkpoint, tmp_path / "first.safetensors", {})
+    second = Trainer(recipe, tmp_path / "second", pack=None, scenes=scenes, start=path)
+    for name, value in first.averaged().state_dict().items():
+        if value.is_floating_point():  # counters of batch norm are left out of checkpoints
+            torch.testing.assert_close(second.model.state_dict()[name], value, rtol=2e-3, atol=1e-3)
+    assert second.step == 0
+
+
+def test_a_start_for_another_network_is_refused(tmp_path, scenes, monkeypatch):
+    recipe = replace(RECIPE, steps=1)
+    path = export(trained(recipe, tmp_path / "first", scenes).checkpoint, tmp_path / "first.safetensors", {})
+    monkeypatch.setattr(
+        "napari_ois.training.trainer.load_model", lambda start: (None, replace(load_model(start)[1], preset="ois-vits"))
+    )
+    with pytest.raises(InputError, match="is for ois-vits"):
+        Trainer(recipe, tmp_path / "second", pack=None, scenes=scenes, start=path)

@@ -100,6 +100,7 @@ def order_control(
 @click.option("--batch", type=click.IntRange(1), help="Windows in a batch; by default the recipe's.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--depth-weights", type=click.Path(path_type=Path), help="Depth Anything V2 weights, for ViT.")
+@click.option("--start", help="Model or checkpoint to start from, instead of random weights.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for packed data.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
@@ -114,6 +115,7 @@ def train(
     batch: int | None,
     seed: int,
     depth_weights: Path | None,
+    start: str | None,
     cache: Path | None,
     device: str,
     minutes: float | None,
@@ -151,6 +153,7 @@ def train(
         seconds=None if minutes is None else minutes * 60,
         workers=workers,
         depth_weights=depth_weights,
+        start=start,
     )
     click.echo(f"{trainer.step} of {recipe.steps} steps are done; checkpoint: {trainer.checkpoint}")
     if target is not None:

@@ -39,6 +39,7 @@ def train(
     seconds: float | None = None,
     workers: int = 1,
     depth_weights: Path | None = None,
+    start: str | Path | None = None,
 ) -> Trainer:
     """Prepare data and train, or go on with a training.
 
@@ -60,6 +61,8 @@ def train(
         Processes that prepare data.
     depth_weights : Path, optional
         ViT presets: file or folder of Depth Anything V2 weights to start from.
+    start : str or Path, optional
+        Model or checkpoint to start from.
 
     Returns
     -------
@@ -85,6 +88,7 @@ def train(
         scenes=scene_folder,
         device=device,
         depth_weights=depth_weights,
+        start=start,
     )
     trainer.run(seconds=seconds, workers=workers)
     return trainer

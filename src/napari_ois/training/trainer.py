@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from napari_ois.checkpoints.depth import load_depth_anything, local_depth_weights
+from napari_ois.checkpoints.loading import load_model
 from napari_ois.errors import InputError
 from napari_ois.network import OIS, PRESETS, ImageEmbedding, build
 from napari_ois.network.order import normalize_depth
@@ -58,6 +59,8 @@ class Trainer:
     device : str
     depth_weights : Path, optional
         ViT presets: Depth Anything V2 weights to start from, if not those found on this machine.
+    start : str or Path, optional
+        Model or checkpoint of the same network to start from, instead of random or depth weights.
 
     Raises
     ------
@@ -76,6 +79,7 @@ class Trainer:
         scenes: Path | None,
         device: str = "cpu",
         depth_weights: Path | None = None,
+        start: str | Path | None = None,
     ) -> None:
         self.recipe = recipe
         self.out = Path(out)
@@ -91,9 +95,8 @@ class Trainer:
         )
         torch.manual_seed(recipe.seed)
         self.model = build(recipe.preset, **recipe.switches)
-        if PRESETS[recipe.preset].encoder == "vit" and not self.checkpoint.exists():
-            weights = local_depth_weights(recipe.preset, given=depth_weights, revision=None)
-            load_depth_anything(self.model, weights)
+        if not self.checkpoint.exists():
+            self._begin(depth_weights, start)
         self.model.to(self.device)
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
@@ -175,6 +178,18 @@ class Trainer:
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
         temporary.replace(self.checkpoint)
+
+    def _begin(self, depth_weights: Path | None, start: str | Path | None) -> None:
+        """Give a new training the weights that it starts from, where they are not random."""
+        preset = self.recipe.preset
+        if start is not None:
+            network, info = load_model(start)
+            if info.preset != preset:
+                raise InputError(f"{start} is for {info.preset}; give a checkpoint for {preset}.")
+            self.model.load_state_dict(network.state_dict())
+        elif PRESETS[preset].encoder == "vit":
+            weights = local_depth_weights(preset, given=depth_weights, revision=None)
+            load_depth_anything(self.model, weights)
 
     def _resume(self) -> None:
         state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
