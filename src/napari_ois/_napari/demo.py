@@ -23,7 +23,7 @@ from napari_ois._napari.widget import OISWidget
 if TYPE_CHECKING:
     from napari_ois._napari.worker import Answer, Failure, PredictorFactory
 
-FIRST_CLICK = (262, 172)
+FIRST_CLICK = (43, 334)
 """Row and column of the click: the middle of a coin in the sample."""
 PATIENCE = 300.0
 """Seconds to wait for one step: enough for a slow machine, and an end to a run that hangs."""
