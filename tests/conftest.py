@@ -22,3 +22,19 @@ def _same_random_numbers() -> None:
     random.seed(0)
     np.random.seed(0)  # the old global generator, which libraries still draw from
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_depth_anything():
+    """Make transformers' own Depth Anything in a tiny size, with random weights."""
+    transformers = pytest.importorskip("transformers", reason="the ViT models need the extra 'vit'")
+
+    config = transformers.DepthAnythingConfig(
+        backbone_config=transformers.Dinov2Config(
+            hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=56, patch_size=14,
+            out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
+        ),
+        patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[4, 6, 8, 12],
+        fusion_hidden_size=16, head_hidden_size=5,
+    )  # fmt: skip
+    return lambda: transformers.DepthAnythingForDepthEstimation(config)

@@ -65,18 +65,10 @@ def to_original(hf):
 
 
 @pytest.fixture(scope="module")
-def reference():
+def reference(tiny_depth_anything):
     """transformers' own model of the tiny size, with weights that give a depth above zero."""
     torch.manual_seed(2)
-    config = transformers.DepthAnythingConfig(
-        backbone_config=transformers.Dinov2Config(
-            hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=56, patch_size=14,
-            out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
-        ),
-        patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[4, 6, 8, 12],
-        fusion_hidden_size=16, head_hidden_size=5,
-    )  # fmt: skip
-    model = transformers.DepthAnythingForDepthEstimation(config).eval()
+    model = tiny_depth_anything().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" not in name and "lambda" not in name:

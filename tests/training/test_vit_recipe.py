@@ -10,7 +10,6 @@ import torch
 pytest.importorskip("cv2", reason="training needs the extra 'train'")
 pytest.importorskip("transformers", reason="the ViT models need the extra 'vit'")
 
-import transformers
 
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import PRESETS, Preset
@@ -32,17 +31,9 @@ def tiny(monkeypatch):
 
 
 @pytest.fixture
-def weights(tmp_path):
-    config = transformers.DepthAnythingConfig(
-        backbone_config=transformers.Dinov2Config(
-            hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=56, patch_size=14,
-            out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False,
-        ),
-        patch_size=14, reassemble_hidden_size=16, neck_hidden_sizes=[4, 6, 8, 12],
-        fusion_hidden_size=16, head_hidden_size=5,
-    )  # fmt: skip
+def weights(tmp_path, tiny_depth_anything):
     torch.manual_seed(0)
-    model = transformers.DepthAnythingForDepthEstimation(config)
+    model = tiny_depth_anything()
     model.save_pretrained(tmp_path / "depth", safe_serialization=True)
     return tmp_path / "depth"
 
@@ -83,3 +74,9 @@ def test_the_paper_recipe():
     assert rates == pytest.approx([5e-5, 5e-5, 5e-6])
     with pytest.raises(InputError, match="no preset"):
         recipe_for("ois-huge")
+
+
+@pytest.mark.parametrize("wrong", [{"loss": "hinge"}, {"schedule": "stairs"}])
+def test_names_that_no_training_knows_are_refused(wrong):
+    with pytest.raises(InputError, match=f"no {next(iter(wrong))}"):
+        recipe_for("ois-compact", **wrong)

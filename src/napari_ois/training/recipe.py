@@ -16,6 +16,9 @@ from napari_ois.errors import InputError
 from napari_ois.network import OIS, PRESETS
 from napari_ois.training.batches import Phase
 
+LOSSES = ("bce_dice", "nfl")
+SCHEDULES = ("cosine", "step")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -74,6 +77,12 @@ class Recipe:
     objects: int = 3
     seed: int = 0
     switches: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse names that no training knows, before anything is prepared for it."""
+        for name, value, known in (("loss", self.loss, LOSSES), ("schedule", self.schedule, SCHEDULES)):
+            if value not in known:
+                raise InputError(f"There is no {name} {value!r}; use one of {', '.join(known)}.")
 
 
 def recipe_for(preset: str, **changes: Any) -> Recipe:
