@@ -2,7 +2,7 @@
 
 Bad input ends with one sentence on stderr and exit code 2, and nothing half written. Whatever is
 slow to import is imported inside the command that needs it, so that ``--help`` answers at once.
-Measuring and training have a file of their own.
+Measuring and training have files of their own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from napari_ois import __version__
-from napari_ois.cli.measuring import evaluate, order_control, train
+from napari_ois.cli.evaluating import evaluate
 from napari_ois.cli.parts import (
     DEFAULT_MODEL,
     InOrder,
@@ -27,6 +27,7 @@ from napari_ois.cli.parts import (
     progress_bar,
     spoken_warnings,
 )
+from napari_ois.cli.teaching import order_control, train
 from napari_ois.errors import InputError
 
 

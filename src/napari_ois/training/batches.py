@@ -29,7 +29,7 @@ _DEPTH_ONLY = 0.04
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of the training with one window size.
+    """A stretch of the training with its window sizes.
 
     Attributes
     ----------
@@ -44,6 +44,9 @@ class Phase:
     bce_weight : float
         Weight of the cross entropy beside the dice loss. Less of it late in a training moves masks of
         uncertain extent from cautious to most probably overlapping.
+    turns : tuple of (size, images)
+        Further sizes that take turns with the first, step by step: a network that saw one size alone cuts
+        large objects short at every larger one.
     """
 
     until: float
@@ -51,6 +54,11 @@ class Phase:
     images: int
     tight: float = 0.0
     bce_weight: float = 2.0
+    turns: tuple[tuple[int, int], ...] = ()
+
+    def batch(self, step: int) -> tuple[int, int]:
+        """Size and number of the windows of one step."""
+        return ((self.size, self.images), *self.turns)[step % (1 + len(self.turns))]
 
 
 @dataclass
@@ -125,7 +133,8 @@ class BatchStream(Dataset[Batch]):
         self._open()
         phase = self.phase(step)
         rng = np.random.default_rng([self.seed, step])
-        windows = [self._window(rng, phase) for _ in range(phase.images)]
+        size, images = phase.batch(step)
+        windows = [self._window(rng, size, phase.tight) for _ in range(images)]
         if not any(len(w.targets) for w in windows):
             raise InputError("A batch has no object at all; the training data are too poor.")
         counts = torch.tensor([len(w.targets) for w in windows])
@@ -145,17 +154,17 @@ class BatchStream(Dataset[Batch]):
         if scenes is not None and self._scenes is None:
             self._scenes = load_cache(scenes)
 
-    def _window(self, rng: np.random.Generator, phase: Phase) -> Window:
+    def _window(self, rng: np.random.Generator, size: int, tight: float) -> Window:
         for _ in range(_DRAWS):
             try:
                 if rng.random() < self.real_share:
-                    return self._real(rng, phase)
-                return self._made(rng, phase)
+                    return self._real(rng, size, tight)
+                return self._made(rng, size, tight)
             except InputError:
                 continue
         raise InputError("No usable object was found in twenty images; check the training data.")
 
-    def _real(self, rng: np.random.Generator, phase: Phase) -> Window:
+    def _real(self, rng: np.random.Generator, size: int, tight: float) -> Window:
         assert self._pack is not None
         if self._depth_only and rng.random() < _DEPTH_ONLY:
             index = int(rng.choice(self._depth_only))
@@ -168,14 +177,14 @@ class BatchStream(Dataset[Batch]):
             rgb,
             ids,
             depth,
-            size=phase.size,
+            size=size,
             kind=entry.kind,
             union_ok=entry.union_ok,
             max_objects=self.objects,
-            tight=phase.tight,
+            tight=tight,
         )
 
-    def _made(self, rng: np.random.Generator, phase: Phase) -> Window:
+    def _made(self, rng: np.random.Generator, size: int, tight: float) -> Window:
         assert self._scenes is not None
         scene = self._scenes.scene(int(rng.integers(len(self._scenes))))
         return sample_window(
@@ -183,9 +192,9 @@ class BatchStream(Dataset[Batch]):
             scene.rgb,
             scene.ids,
             scene.depth,
-            size=phase.size,
+            size=size,
             max_objects=self.objects,
-            tight=phase.tight,
+            tight=tight,
         )
 
 

@@ -37,7 +37,7 @@ def _draw(rng: np.random.Generator, where: Mask) -> tuple[int, int] | None:
 
 
 def first_click(rng: np.random.Generator, truth: Mask) -> Click | None:
-    """One positive click: at the middle, in the inner half, or anywhere but the rim (40, 35, 25 %).
+    """One positive click: at the middle, in the inner half, or anywhere but the rim (55, 30, 15 %).
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def first_click(rng: np.random.Generator, truth: Mask) -> Click | None:
     Click, or None for an empty object.
     """
     distance = distance_inside(truth)
-    depth = rng.choice([0.999, 0.5, 0.15], p=[0.40, 0.35, 0.25])
+    depth = rng.choice([0.999, 0.5, 0.15], p=[0.55, 0.30, 0.15])
     place = _draw(rng, truth & (distance >= depth * distance.max()))
     return None if place is None else (*place, 1)
 

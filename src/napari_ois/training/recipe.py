@@ -147,7 +147,8 @@ def make_optimizer(model: OIS, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [p for p in learned if p.ndim >= 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.rate, betas=recipe.betas)
+    # Fused: on a CPU the plain one takes as long as a tenth of a small network's step.
+    return torch.optim.AdamW(groups, lr=recipe.rate, betas=recipe.betas, fused=True)
 
 
 def as_plain(recipe: Recipe) -> dict[str, Any]:
