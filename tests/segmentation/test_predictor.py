@@ -10,6 +10,8 @@ import torch
 
 from napari_ois.errors import InputError, OISError, WeightsError
 from napari_ois.network import PRESETS, build
+from napari_ois.segmentation.colour import to_plane
+from napari_ois.segmentation.image import Geometry, resize
 from napari_ois.segmentation.placement import (
     Placement,
     choose_device,
@@ -273,20 +275,54 @@ def test_compact_network_takes_channels_and_many_clicks():
 
 def test_predictor_equals_the_plain_path():
     """What floor 0 gives in one pass for the same input, resized."""
-    from napari_ois.segmentation.image import to_network_image
-
     predictor = compact()
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     predictor.set_image(image)
     first = predictor.predict([(40, 60)], [1])
     second = predictor.predict([(40, 60), (10, 100)], [1, 0], previous=first.state)
-    plane, geometry = to_network_image(image, input_size=64, multiple=32)
+    geometry = Geometry.fit((96, 128), input_size=64, multiple=32)
+    plane = resize(to_plane(image), geometry.input_shape)
     tensor = torch.from_numpy(plane).permute(2, 0, 1)[None]
     points = torch.from_numpy(geometry.to_input([(40, 60), (10, 100)]))[None]
     with torch.inference_mode():
         logits = predictor._network(tensor, points[:, :1], torch.tensor([[1]]))
         logits = predictor._network(tensor, points, torch.tensor([[1, 0]]), previous=logits)
     torch.testing.assert_close(second.state.logits, logits, atol=1e-4, rtol=1e-4)
+
+
+def test_a_small_object_is_looked_at_again_in_a_close_up(network):
+    """The fake's disk of radius 10 input pixels: 62 image pixels from afar, 4 times fewer close by."""
+    predictor = Predictor.from_network(network, input_size=256, multiple=32, device="cpu", close_up=True)
+    image = np.zeros((1600, 1600), np.float32)
+    predictor.set_image(image)
+    first = predictor.predict([(800, 400)], [1])
+    assert len(network.embedded) == 2 and first.view.shape == (250, 250)
+    rows, columns = np.nonzero(first.mask)
+    assert abs(rows.mean() - 800) < 1 and abs(columns.mean() - 400) < 1
+    assert 18 <= np.ptp(rows) <= 22  # 20 input pixels of 250 / 256 image pixels
+    assert (first.probability[:600] == 0).all()
+    again = predictor.predict([(800, 400), (810, 405)], [1, 1], previous=first.state)
+    assert again.view == predictor.predict([(800, 400), (810, 405)], [1, 1], previous=first.state).view
+    assert first.view.holds(np.array([[810, 405]], np.float32)).all()
+
+
+def test_a_click_outside_of_the_close_up_widens_the_view(network):
+    predictor = Predictor.from_network(network, input_size=256, multiple=32, device="cpu", close_up=True)
+    predictor.set_image(np.zeros((1600, 1600), np.float32))
+    first = predictor.predict([(800, 400)], [1])
+    both = predictor.predict([(800, 400), (800, 1300)], [1, 1], previous=first.state)
+    assert both.view.shape == (1600, 1600)
+    assert both.mask[800, 400] and both.mask[800, 1300]
+    far_negative = predictor.predict([(800, 400), (100, 100)], [1, 0], previous=first.state)
+    assert far_negative.view.shape[0] <= first.view.shape[0]
+    assert len(network.points[-1][0]) == 1  # what lies outside says nothing about what is inside
+
+
+def test_without_close_ups_the_whole_image_is_seen(network):
+    predictor = Predictor.from_network(network, input_size=256, multiple=32, device="cpu")
+    predictor.set_image(np.zeros((1600, 1600), np.float32))
+    assert predictor.predict([(800, 400)], [1]).view.shape == (1600, 1600)
+    assert len(network.embedded) == 1
 
 
 def test_half_precision_runs_on_the_cpu_when_asked():

@@ -75,7 +75,7 @@ def segment(
     from napari_ois.annotation.replay import Replay
     from napari_ois.segmentation.clicks import check_clicks
     from napari_ois.segmentation.files import check_target, read_image, write_prediction
-    from napari_ois.segmentation.image import to_plane
+    from napari_ois.segmentation.colour import to_plane
 
     check_target(output)
     pixels = read_image(image)

@@ -34,6 +34,8 @@ class Preset:
         Width C of the image features.
     backbone : str
         ViT presets: repository of the depth model on the hub, whose encoder and decoder it takes.
+    close_up : bool
+        Whether small objects are looked at in a closer view; the paper's presets see the whole image only.
     switches : dict
         Keyword arguments of :class:`OIS` that differ from its defaults.
     """
@@ -44,6 +46,7 @@ class Preset:
     multiple: int
     dim: int
     backbone: str = ""
+    close_up: bool = False
     switches: dict[str, Any] = field(default_factory=dict)
 
 
@@ -59,7 +62,7 @@ _COMPACT_SWITCHES: dict[str, Any] = {
 _DEPTH_ANYTHING = "depth-anything/Depth-Anything-V2-{}-hf"
 
 _PRESETS = [
-    Preset("ois-compact", "compact", 224, 32, 64, switches=_COMPACT_SWITCHES),
+    Preset("ois-compact", "compact", 224, 32, 64, close_up=True, switches=_COMPACT_SWITCHES),
     *(
         Preset(f"ois-{short}{suffix}", "vit", side, 14, dim, backbone=_DEPTH_ANYTHING.format(size))
         # 1022 and 2044 are the multiples of the patch next to the paper's 1024 and 2048.

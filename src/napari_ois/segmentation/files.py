@@ -106,7 +106,7 @@ def write_prediction(folder: str | Path, plane: NDArray[np.float32], prediction:
     folder : path
         Made where it does not exist.
     plane : (H, W, 3) float32 in [0, 1]
-        The image as :func:`napari_ois.segmentation.image.to_plane` gives it, for the overview.
+        The image as :func:`napari_ois.segmentation.colour.to_plane` gives it, for the overview.
     prediction : Prediction
 
     Returns

@@ -41,7 +41,7 @@ def draw_overview(plane: NDArray[np.float32], prediction: Prediction) -> NDArray
     Parameters
     ----------
     plane : (H, W, 3) float32 in [0, 1]
-        The image as :func:`napari_ois.segmentation.image.to_plane` gives it.
+        The image as :func:`napari_ois.segmentation.colour.to_plane` gives it.
     prediction : Prediction
 
     Returns

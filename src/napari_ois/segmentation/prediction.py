@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_ois.network.order import depth_at_clicks, order_map, positive_order_map
+from napari_ois.segmentation.view import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,11 +21,14 @@ class PredictionState:
     ----------
     logits : (1, 1, h, w) float32 tensor
         Logits at the network's input resolution.
+    view : View
+        The part of the image that they belong to.
     image : object
         Stands for the image that was set when the click was answered.
     """
 
     logits: torch.Tensor
+    view: View
     image: object
 
 
@@ -40,7 +44,8 @@ class Prediction:
     score : float
         Confidence: mean probability over the mask's pixels; 0 for an empty mask.
     depth : (H, W) float32 in [0, 1]
-        Normalised depth, larger = nearer.
+        Normalised depth of the whole image, larger = nearer. In a close-up the network normalises the
+        depth anew, so that order is as fine there as the view is.
     points : (N, 2) float32
         The clicks, row and column in image pixels.
     labels : (N,) int64
@@ -56,6 +61,11 @@ class Prediction:
     points: NDArray[np.float32]
     labels: NDArray[np.int64]
     state: PredictionState = field(repr=False)
+
+    @property
+    def view(self) -> View:
+        """The part of the image that was looked at: all of it, or a close-up of a small object."""
+        return self.state.view
 
     @cached_property
     def positive_order_map(self) -> NDArray[np.float32]:

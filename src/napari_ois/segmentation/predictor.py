@@ -1,13 +1,12 @@
 """One rule: the image is embedded once, then every click costs only what depends on clicks.
 
-:class:`Predictor` joins image, depth, placement and network; it computes nothing itself. It holds
+:class:`Predictor` joins scene, views, placement and network; it computes nothing itself. It holds
 one image at a time and is meant for one thread: where there are several, let one of them own it.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,8 +17,7 @@ from torch.nn import functional
 
 from napari_ois.errors import InputError, OISError, WeightsError
 from napari_ois.segmentation.clicks import check_clicks
-from napari_ois.segmentation.depth import prepare_depth
-from napari_ois.segmentation.image import Geometry, resize, to_network_image
+from napari_ois.segmentation.image import Geometry, resize
 from napari_ois.segmentation.placement import (
     Placement,
     choose_device,
@@ -28,6 +26,8 @@ from napari_ois.segmentation.placement import (
     is_out_of_memory,
 )
 from napari_ois.segmentation.prediction import Prediction, PredictionState
+from napari_ois.segmentation.scene import Look, Scene
+from napari_ois.segmentation.view import CloseUp, View, carry, cut_off
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,17 +41,7 @@ MASK_THRESHOLD = 0.49
 """A pixel belongs to the mask above this probability (RITM's and SegNext's value)."""
 
 
-@dataclass
-class _Scene:
-    """The image that was set; its inputs stay on the CPU, so a fallback can embed it again."""
-
-    geometry: Geometry
-    image: torch.Tensor
-    depth: torch.Tensor | None
-    given_depth: NDArray[np.float32] | None
-    token: object
-    embedding: ImageEmbedding | None = None
-    full_depth: NDArray[np.float32] | None = None
+_LOGIT = float(np.log(MASK_THRESHOLD / (1 - MASK_THRESHOLD)))
 
 
 class Predictor:
@@ -67,6 +57,9 @@ class Predictor:
         ``"auto"`` (half on CUDA, else fp32), ``"fp32"``, ``"half"``, ``"bf16"`` or ``"fp16"``.
     input_size : int, optional
         Longest side of the network's input in pixels; by default the preset's own.
+    close_up : bool, optional
+        Whether a small object is looked at again in a close-up of the image, which costs the click one
+        embedding more, the next ones nothing; by default the preset's own choice.
 
     Raises
     ------
@@ -91,6 +84,7 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         input_size: int | None = None,
+        close_up: bool | None = None,
     ) -> None:
         from napari_ois.checkpoints import load_model
         from napari_ois.network import PRESETS
@@ -99,7 +93,8 @@ class Predictor:
         _check_input_size(input_size)
         network, info = load_model(model)
         preset = PRESETS[info.preset]
-        self._join(network, info, placement, input_size or preset.input_size, preset.multiple)
+        closer = preset.close_up if close_up is None else close_up
+        self._join(network, info, placement, input_size or preset.input_size, preset.multiple, closer)
 
     @classmethod
     def from_network(
@@ -111,6 +106,7 @@ class Predictor:
         device: str = "auto",
         precision: str = "auto",
         info: ModelInfo | None = None,
+        close_up: bool = False,
     ) -> Predictor:
         """Build one around a network in memory, for example one in training.
 
@@ -118,7 +114,7 @@ class Predictor:
         """
         _check_input_size(input_size)
         predictor = cls.__new__(cls)
-        predictor._join(network, info, _place(device, precision), input_size, multiple)
+        predictor._join(network, info, _place(device, precision), input_size, multiple, close_up)
         return predictor
 
     def _join(
@@ -128,13 +124,16 @@ class Predictor:
         placement: Placement,
         input_size: int,
         multiple: int,
+        close_up: bool,
     ) -> None:
         self._info = info
         self._input_size = input_size
         self._multiple = multiple
         self._placement = placement
         self._fallbacks = fallbacks(placement)
-        self._scene: _Scene | None = None
+        self._close_up = CloseUp() if close_up else None
+        self._scene: Scene | None = None
+        self._full_depth: NDArray[np.float32] | None = None
         self._network = network.eval()
         self._with_fallback(self._move)
 
@@ -163,12 +162,12 @@ class Predictor:
     @property
     def image_shape(self) -> tuple[int, int]:
         """Rows and columns of the image; InputError before :meth:`set_image`."""
-        return self._current().geometry.image_shape
+        return self._current().shape
 
     @property
     def geometry(self) -> Geometry:
         """How the image lies in the network's input; InputError before :meth:`set_image`."""
-        return self._current().geometry
+        return self._current().whole.geometry
 
     @property
     def depth(self) -> NDArray[np.float32]:
@@ -178,9 +177,13 @@ class Predictor:
         for masks have it too. InputError before :meth:`set_image`.
         """
         scene = self._current()
-        if scene.full_depth is None:
-            scene.full_depth = self._full_depth(scene)
-        return scene.full_depth
+        if scene.given_depth is not None:
+            return scene.given_depth
+        if self._full_depth is None:
+            embedding = self._with_fallback(lambda: self._embedding(scene.whole))
+            small = embedding.depth[0, 0].float().cpu().numpy()
+            self._full_depth = resize(small, scene.shape).clip(0.0, 1.0)
+        return self._full_depth
 
     # -- what it does -----------------------------------------------------------------------------
 
@@ -195,7 +198,8 @@ class Predictor:
         Parameters
         ----------
         image : (H, W), (H, W, 3), (H, W, 4) array, or 3D with ``channel_axis``
-            bool, integer or float; see :func:`napari_ois.segmentation.image.to_plane`.
+            bool, integer or float; see :class:`napari_ois.segmentation.colour.Picture`. It is referred to,
+            not copied: close-ups read it again.
         channel_axis : int, optional
             Axis that holds the channels.
         depth : (H, W) array, optional
@@ -214,19 +218,10 @@ class Predictor:
         RuntimeWarning
             If the device runs out of memory and a smaller placement is used from then on.
         """
-        plane, geometry = to_network_image(
-            image, input_size=self._input_size, multiple=self._multiple, channel_axis=channel_axis
-        )
-        given = None if depth is None else prepare_depth(depth, geometry.image_shape)
-        scene = _Scene(
-            geometry=geometry,
-            image=torch.from_numpy(plane).permute(2, 0, 1)[None].contiguous(),
-            depth=None if given is None else torch.from_numpy(resize(given, geometry.input_shape))[None, None],
-            given_depth=given,
-            token=object(),
-        )
+        scene = Scene(image, channel_axis, depth, input_size=self._input_size, multiple=self._multiple)
         self._scene = None  # lets go of the old features before the new ones need the memory
-        self._with_fallback(lambda: self._embedding(scene))
+        self._full_depth = None
+        self._with_fallback(lambda: self._embedding(scene.whole))
         self._scene = scene
 
     def predict(
@@ -266,14 +261,15 @@ class Predictor:
                 self._info.note or f'The model "{self._info.name}" has no weights for masks; choose another model.'
             )
         scene = self._current()
-        clicks, kinds = check_clicks(points, labels, scene.geometry.image_shape)
+        clicks, kinds = check_clicks(points, labels, scene.shape)
         state = previous.state if isinstance(previous, Prediction) else previous
-        if state is not None and state.image is not scene.token:
+        if state is not None and state.image is not scene:
             raise InputError(
                 "previous belongs to another image than the one set last; leave it out for the first click."
             )
-        logits, full = self._with_fallback(lambda: self._decode(scene, clicks, kinds, state))
-        probability = full.sigmoid().numpy()
+        logits, view, close = self._with_fallback(lambda: self._decode(scene, clicks, kinds, state))
+        probability = np.zeros(scene.shape, np.float32)
+        probability[view.rows, view.columns] = close.sigmoid().numpy()
         mask = probability > MASK_THRESHOLD
         return Prediction(
             mask=mask,
@@ -282,12 +278,12 @@ class Predictor:
             depth=self.depth,
             points=clicks,
             labels=kinds,
-            state=PredictionState(logits=logits, image=scene.token),
+            state=PredictionState(logits=logits, view=view, image=scene),
         )
 
     # -- how --------------------------------------------------------------------------------------
 
-    def _current(self) -> _Scene:
+    def _current(self) -> Scene:
         if self._scene is None:
             raise InputError("No image is set; call set_image first.")
         return self._scene
@@ -297,39 +293,61 @@ class Predictor:
         with torch.inference_mode(False):
             self._network.to(self._placement.device)
 
-    def _embedding(self, scene: _Scene) -> ImageEmbedding:
-        """The scene's embedding, computed where there is none (new image, or after a fallback)."""
-        if scene.embedding is None:
-            device = self._placement.device
-            depth = None if scene.depth is None else scene.depth.to(device)
-            scene.embedding = self._network.embed_image(scene.image.to(device), depth)
-        return scene.embedding
+    def _embedding(self, look: Look) -> ImageEmbedding:
+        return look.embedded(self._network.embed_image, self._placement.device)
 
     def _decode(
         self,
-        scene: _Scene,
+        scene: Scene,
         clicks: NDArray[np.float32],
         kinds: NDArray[np.int64],
         state: PredictionState | None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits at the input's size, (1, 1, h, w), and the image's, (H, W) on the CPU; float32."""
-        device = self._placement.device
-        embedding = self._embedding(scene)
-        points = torch.from_numpy(scene.geometry.to_input(clicks))[None].to(device)
-        labels = torch.from_numpy(kinds)[None].to(device)
-        previous = None if state is None else state.logits.to(device)
-        logits = self._network.decode_clicks(embedding, points, labels, previous).float()
-        # The antialiased kernel is not there on every version of MPS; the copy is small.
-        source = logits.cpu() if device.type == "mps" else logits
-        full = functional.interpolate(source, size=scene.geometry.image_shape, mode="bilinear", antialias=True)
-        return logits, full[0, 0].cpu()
+    ) -> tuple[torch.Tensor, View, torch.Tensor]:
+        """Answer the clicks in the view where the object was seen last, and in another if that shows it better.
 
-    def _full_depth(self, scene: _Scene) -> NDArray[np.float32]:
-        if scene.given_depth is not None:
-            return scene.given_depth
-        embedding = self._with_fallback(lambda: self._embedding(scene))
-        small = embedding.depth[0, 0].float().cpu().numpy()
-        return resize(small, scene.geometry.image_shape).clip(0.0, 1.0)
+        Returns
+        -------
+        logits : (1, 1, h, w) float32 tensor on the device
+            At the input's resolution.
+        view : View
+        full : (rows, columns) float32 tensor on the CPU
+            Logits of the view at the image's resolution.
+        """
+        positives = clicks[kinds == 1]
+        whole = scene.whole.view
+        view = whole if state is None or not state.view.holds(positives).all() else state.view
+        logits = self._answer(scene, view, clicks, kinds, state and (state.logits, state.view))
+        if self._close_up is not None:
+            seen = (logits[0, 0] > _LOGIT).cpu().numpy()
+            if cut_off(seen, view, scene.shape):
+                logits, view = self._answer(scene, whole, clicks, kinds, (logits, view)), whole
+                seen = (logits[0, 0] > _LOGIT).cpu().numpy()
+            closer = self._close_up.closer(seen, view, positives, scene.shape)
+            if closer is not None:
+                logits, view = self._answer(scene, closer, clicks, kinds, (logits, view)), closer
+        # The antialiased kernel is not there on every version of MPS; the copy is small.
+        source = logits.cpu() if logits.device.type == "mps" else logits
+        full = functional.interpolate(source, size=view.shape, mode="bilinear", antialias=True)
+        return logits, view, full[0, 0].cpu()
+
+    def _answer(
+        self,
+        scene: Scene,
+        view: View,
+        clicks: NDArray[np.float32],
+        kinds: NDArray[np.int64],
+        before: tuple[torch.Tensor, View] | None,
+    ) -> torch.Tensor:
+        """Logits of one view; clicks outside of it say nothing about what is in it."""
+        device = self._placement.device
+        look = scene.look(view)
+        inside = view.holds(clicks)
+        points = torch.from_numpy(look.geometry.to_input(view.local(clicks[inside])))[None].to(device)
+        labels = torch.from_numpy(kinds[inside])[None].to(device)
+        previous = None
+        if before is not None:
+            previous = carry(before[0].to(device), before[1], view, look.geometry.input_shape)
+        return self._network.decode_clicks(self._embedding(look), points, labels, previous).float()
 
     def _with_fallback(self, compute: Callable[[], Result]) -> Result:
         """Run ``compute`` without gradients; where memory runs out, step down and run it again."""
@@ -346,7 +364,7 @@ class Predictor:
     def _step_down(self) -> None:
         full = self._placement
         if self._scene is not None:
-            self._scene.embedding = None
+            self._scene.forget()
         if not self._fallbacks:
             raise OISError(f"There is not enough memory on {full}; use a smaller input_size or a smaller image.")
         self._placement = self._fallbacks.pop(0)

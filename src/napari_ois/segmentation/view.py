@@ -1,0 +1,162 @@
+"""One rule: a view is a box of the image that fills the network's input; a small object gets a closer one.
+
+The network sees a fixed number of pixels. An object that is a dot in the whole image is looked at again in a
+close-up around the first answer, which is what RITM calls zoom-in; what lies outside of a close-up is not the
+object. Where an answer runs into the border of its close-up, the whole image is looked at again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+NOTHING = -12.0
+"""Logit where a view did not look."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A box of the image in pixels; ``bottom`` and ``right`` are the first pixel beyond it."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @classmethod
+    def whole(cls, image_shape: tuple[int, int]) -> View:
+        """All of an image."""
+        return cls(0, 0, *image_shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def rows(self) -> slice:
+        """Its rows of the image."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """Its columns of the image."""
+        return slice(self.left, self.right)
+
+    def holds(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Whether each of (N, 2) points, row and column in image pixels, lies on the view or its rim."""
+        corners = np.array([(self.top, self.left), (self.bottom, self.right)], np.float32) - 0.5
+        return ((points >= corners[0]) & (points <= corners[1])).all(axis=1)
+
+    def local(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 2) points in image pixels -> in pixels of the view."""
+        return points - np.array([self.top, self.left], np.float32)
+
+
+@dataclass(frozen=True)
+class CloseUp:
+    """When a closer view is taken, and how close.
+
+    Attributes
+    ----------
+    below : float
+        Taken for objects whose box has a longest side below this share of the view's.
+    margin : float
+        Sides of the closer view over those of the object's box.
+    smallest : int
+        No view is smaller, in image pixels: enlarged further, there is nothing to see.
+    shrink : float
+        A closer view must be at least so much smaller than the present one to be worth an embedding.
+    """
+
+    below: float = 0.4
+    margin: float = 2.0
+    smallest: int = 32
+    shrink: float = 0.75
+
+    def closer(
+        self, mask: NDArray[np.bool_], view: View, positives: NDArray[np.float32], image_shape: tuple[int, int]
+    ) -> View | None:
+        """The closer view of an answer, or None where the present view is close enough.
+
+        Parameters
+        ----------
+        mask : (h, w) bool
+            The answer in the view, at any resolution.
+        view : View
+        positives : (N, 2) float32
+            Positive clicks, row and column in image pixels; they stay in the view.
+        image_shape : (int, int)
+        """
+        low, high = positives.min(axis=0), positives.max(axis=0) + 1
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):
+            scale = np.array(view.shape) / mask.shape
+            corner = np.array([view.top, view.left])
+            low = np.minimum(low, corner + scale * (rows[0], columns[0]))
+            high = np.maximum(high, corner + scale * (rows[-1] + 1, columns[-1] + 1))
+        box, present = max(high - low), max(view.shape)
+        side = max(self.margin * box, self.smallest)
+        if box > self.below * present or side > self.shrink * present:
+            return None
+        start, stop = [], []
+        for axis, length in enumerate(image_shape):
+            extent = min(round(side), length)
+            begin = round((low[axis] + high[axis]) / 2 - side / 2)
+            start.append(int(np.clip(begin, 0, length - extent)))
+            stop.append(start[-1] + extent)
+        return View(start[0], start[1], stop[0], stop[1])
+
+
+def cut_off(mask: NDArray[np.bool_], view: View, image_shape: tuple[int, int]) -> bool:
+    """Whether an answer (h, w) touches a border of its view behind which the image goes on."""
+    return bool(
+        (view.top > 0 and mask[0].any())
+        or (view.left > 0 and mask[:, 0].any())
+        or (view.bottom < image_shape[0] and mask[-1].any())
+        or (view.right < image_shape[1] and mask[:, -1].any())
+    )
+
+
+def carry(logits: Tensor, source: View, target: View, input_shape: tuple[int, int]) -> Tensor:
+    """Bring logits from one view's input to another's: what the network said before, seen from here.
+
+    Parameters
+    ----------
+    logits : (1, 1, h, w) float32 tensor
+        Of the ``source`` view.
+    input_shape : (int, int)
+        Rows and columns of the target's input.
+
+    Returns
+    -------
+    (1, 1, *input_shape) float32 tensor, -12 where the source did not look.
+    """
+    if source == target:
+        return logits
+    # Shrunk first where the target is coarser: sampled at single points, thin parts would fall through.
+    small = [
+        min(have, max(1, round(of * pixels / to)))
+        for have, of, to, pixels in zip(logits.shape[-2:], source.shape, target.shape, input_shape, strict=True)
+    ]
+    if tuple(small) != tuple(logits.shape[-2:]):
+        logits = functional.interpolate(logits, size=tuple(small), mode="bilinear", antialias=True)
+    row, inside_rows = _places(source.top, source.bottom, target.top, target.bottom, input_shape[0], logits)
+    column, inside_columns = _places(source.left, source.right, target.left, target.right, input_shape[1], logits)
+    grid = torch.stack(torch.broadcast_tensors(column[None], row[:, None]), dim=-1)[None]
+    seen = functional.grid_sample(logits, grid, padding_mode="border", align_corners=False)
+    return torch.where(inside_rows[:, None] & inside_columns[None], seen, torch.full_like(seen, NOTHING))
+
+
+def _places(
+    source_start: int, source_stop: int, start: int, stop: int, pixels: int, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Centres of a target's input pixels along one axis in the source's [-1, 1], and whether they are in it."""
+    centres = torch.arange(pixels, device=like.device, dtype=like.dtype) + 0.5
+    place = (start + centres * (stop - start) / pixels - source_start) / (source_stop - source_start) * 2 - 1
+    return place, place.abs() <= 1
