@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from napari_ois.network import OIS, PRESETS, ImageEmbedding, build
+from napari_ois.network.attention import Attention
 from napari_ois.network.order import normalize_depth
 
 OFF = {
@@ -230,3 +231,61 @@ def test_embedding_is_a_value(network, image):
     with pytest.raises(AttributeError):
         embedding.depth = embedding.depth * 0  # type: ignore[misc]
     assert replace(embedding, depth=embedding.depth * 0).depth.sum() == 0
+
+
+def test_strength_one_is_the_ordinary_prediction_to_the_bit(network, image, clicks):
+    embedding = network.embed_image(image)
+    plain = network.decode_clicks(embedding, *clicks)
+    torch.testing.assert_close(network.decode_clicks(embedding, *clicks, order_strength=1.0), plain, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("extensions", [{}, {"dense_order": True, "dense_previous": True}], ids=["paper", "compact"])
+def test_strength_zero_is_the_network_without_order(network_of, image, clicks, extensions):
+    whole = network_of(**extensions)
+    without = network_of(**extensions, use_order=False)
+    state = whole.state_dict()
+    if extensions:  # the channels of order are the ones between the two disks and the previous mask
+        kernel = state["dense.convolution.weight"]
+        state["dense.convolution.weight"] = torch.cat([kernel[:, :2], kernel[:, 5:]], dim=1)
+    without.load_state_dict(state)
+    off = whole.decode_clicks(whole.embed_image(image), *clicks, order_strength=0.0)
+    torch.testing.assert_close(off, without.decode_clicks(without.embed_image(image), *clicks), atol=2e-6, rtol=0)
+    assert (off - whole.decode_clicks(whole.embed_image(image), *clicks)).abs().max() > 2e-5
+
+
+def test_more_strength_changes_more(network, image, clicks):
+    embedding = network.embed_image(image)
+    by = {s: network.decode_clicks(embedding, *clicks, order_strength=s) for s in (0.0, 0.5, 1.0, 4.0)}
+    change = [(by[s] - by[0.0]).abs().mean() for s in (0.5, 1.0, 4.0)]
+    assert change[2] > change[0] > 0
+
+
+def test_what_the_trace_shows_is_what_was_used(network, image, clicks, monkeypatch):
+    """The mask comes again from the traced weights alone: no query, key, order or object mask enters."""
+    embedding = network.embed_image(image)
+    previous = network.decode_clicks(embedding, *clicks)
+    usual = network.decode_clicks(embedding, *clicks, previous)
+    trace = []
+    traced = network.decode_clicks(embedding, *clicks, previous, trace=trace)
+    torch.testing.assert_close(traced, usual, atol=1e-4, rtol=1e-4)
+    assert len(trace) == len(network.blocks)
+    # One call a block asks for the weights without the order term, too, which reach no mask.
+    shown = iter([w for block in trace for w in (torch.full_like(block.plain, torch.nan), block.order, block.object)])
+    monkeypatch.setattr(Attention, "weights", lambda *_, **__: next(shown))
+    again = network.decode_clicks(embedding, *clicks, previous, trace=[])
+    torch.testing.assert_close(again, usual, atol=1e-4, rtol=1e-4)
+    assert next(shown, None) is None
+
+
+def test_traced_weights_sum_to_one_and_follow_order_and_object(network, image, clicks):
+    embedding = network.embed_image(image)
+    previous = network.decode_clicks(embedding, *clicks)
+    trace = []
+    network.decode_clicks(embedding, *clicks, previous, trace=trace)
+    for block in trace:
+        for weights in (block.order, block.plain, block.object):
+            torch.testing.assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:-1]))
+        assert not torch.allclose(block.order, block.plain, atol=1e-4)
+    off = []
+    network.decode_clicks(embedding, *clicks, trace=off, order_strength=0.0)
+    assert all(torch.equal(block.order, block.plain) for block in off)

@@ -10,8 +10,8 @@ import tifffile
 from skimage.io import imread, imsave
 
 from napari_ois.errors import InputError
-from napari_ois.segmentation.files import check_target, read_image, whole_folder, write_prediction
 from napari_ois.segmentation.colour import to_plane
+from napari_ois.segmentation.files import check_target, read_image, whole_folder, write_prediction
 from napari_ois.segmentation.predictor import Predictor
 
 

@@ -200,11 +200,11 @@ def test_lack_of_memory_steps_down_with_a_message(predictor, network, picture, m
     if method == "decode_clicks":
         predictor.set_image(picture)
         expected = predictor.predict([(50, 100)], [1])
-    predictor._fallbacks = [Placement(torch.device("cpu"), torch.bfloat16), CPU]
+    predictor._runner.fallbacks = [Placement(torch.device("cpu"), torch.bfloat16), CPU]
     plain = getattr(network, method)
 
     def hungry(*args, **kwargs):
-        if predictor.precision == "fp32" and predictor._fallbacks:
+        if predictor.precision == "fp32" and predictor._runner.fallbacks:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return plain(*args, **kwargs)
 
@@ -285,8 +285,8 @@ def test_predictor_equals_the_plain_path():
     tensor = torch.from_numpy(plane).permute(2, 0, 1)[None]
     points = torch.from_numpy(geometry.to_input([(40, 60), (10, 100)]))[None]
     with torch.inference_mode():
-        logits = predictor._network(tensor, points[:, :1], torch.tensor([[1]]))
-        logits = predictor._network(tensor, points, torch.tensor([[1, 0]]), previous=logits)
+        logits = predictor._runner.network(tensor, points[:, :1], torch.tensor([[1]]))
+        logits = predictor._runner.network(tensor, points, torch.tensor([[1, 0]]), previous=logits)
     torch.testing.assert_close(second.state.logits, logits, atol=1e-4, rtol=1e-4)
 
 

@@ -55,8 +55,8 @@ def test_all_positive_clicks_stay_in_the_view():
 def test_an_image_narrower_than_the_view_is_taken_whole():
     narrow = (40, 600)
     whole = View.whole(narrow)
-    view = CloseUp().closer(seen(whole, (10, 30, 100, 130)), whole, np.array([[20, 110]], np.float32), narrow)
-    assert view.rows == slice(0, 40) and view.shape[1] == 60
+    view = CloseUp().closer(seen(whole, (10, 30, 100, 132)), whole, np.array([[20, 110]], np.float32), narrow)
+    assert view.rows == slice(0, 40) and view.shape[1] == 64
 
 
 def test_cut_off_counts_only_where_the_image_goes_on():

@@ -7,6 +7,7 @@ write back through image-to-token attention. Nothing here knows how clicks or de
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,25 @@ SIGMA_START = (32.0, 32.0, 16.0, 16.0, 8.0, 8.0, 4.0, 4.0)
 """First value of sigma for each of eight heads (HODOR's, which the paper follows)."""
 
 SIGMA_MAX = 100.0
+
+
+@dataclass(frozen=True)
+class BlockAttention:
+    """What the slots of one block looked at: softmax weights, (B, heads, N, HW) tensors.
+
+    Attributes
+    ----------
+    order : tensor
+        Of order-aware attention, as used (Fig. 6 and 7, with the order mask).
+    plain : tensor
+        From the same queries and keys without the order term (the same figures, without).
+    object : tensor
+        Of object-aware attention, as used.
+    """
+
+    order: Tensor
+    plain: Tensor
+    object: Tensor
 
 
 class Attention(nn.Module):
@@ -65,6 +85,18 @@ class Attention(nn.Module):
         )
         return self.out(attended.transpose(1, 2).flatten(2))
 
+    def weights(self, query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The softmax weights that :meth:`forward` does not keep, (B, heads, Q, K)."""
+        scores = self._split(self.query(query)) @ self._split(self.key(key)).transpose(2, 3)
+        scores = scores / math.sqrt(query.shape[-1] // self.num_heads)
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+        return scores.softmax(dim=-1)
+
+    def read(self, weights: Tensor, value: Tensor) -> Tensor:
+        """:meth:`forward` with given weights: the plain twin, for showing what was looked at."""
+        return self.out((weights @ self._split(self.value(value))).transpose(1, 2).flatten(2))
+
 
 class OrderAwareAttention(nn.Module):
     """``softmax(Q K^T - sigma M) V`` with one learnable sigma > 0 per head (Eq. 3).
@@ -84,14 +116,24 @@ class OrderAwareAttention(nn.Module):
         """(heads,) tensor: how strongly each head avoids places of another order."""
         return self.log_sigma.clamp_max(math.log(SIGMA_MAX)).exp()
 
-    def bias(self, order: Tensor, dtype: torch.dtype) -> Tensor:
+    def bias(self, order: Tensor, dtype: torch.dtype, strength: float = 1.0) -> Tensor:
         """``-sigma M`` as (B, heads, N, HW), formed in float32 and finite in half precision."""
-        scaled = -self.sigma.float()[None, :, None, None] * order.float()[:, None]
+        scaled = -strength * self.sigma.float()[None, :, None, None] * order.float()[:, None]
         return scaled.clamp_min(torch.finfo(dtype).min).to(dtype)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, order: Tensor | None) -> Tensor:
-        """Attend to places of the clicks' order; ``order`` is (B, N, HW) in [0, 1], None = order off."""
-        mask = None if order is None else self.bias(order, query.dtype)
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, order: Tensor | None, strength: float = 1.0) -> Tensor:
+        """Attend to places of the clicks' order.
+
+        Parameters
+        ----------
+        query : (B, N, C) tensor
+        key, value : (B, HW, C) tensors
+        order : (B, N, HW) tensor in [0, 1], or None
+            Order mask; None = order off.
+        strength : float
+            Multiplies sigma.
+        """
+        mask = None if order is None else self.bias(order, query.dtype, strength)
         return self.attention(query, key, value, mask)
 
 
@@ -178,6 +220,8 @@ class PromptBlock(nn.Module):
         order: Tensor | None,
         allowed: Tensor | None,
         key_bias: Tensor | None = None,
+        strength: float = 1.0,
+        trace: list[BlockAttention] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Run the block.
 
@@ -196,6 +240,10 @@ class PromptBlock(nn.Module):
             Object mask; None in the first round.
         key_bias : (B, 1, 1, N) tensor, optional
             Added to the scores of image-to-token attention: the log of how many equal slots a row stands for.
+        strength : float
+            Multiplies every sigma.
+        trace : list, optional
+            Takes the weights of both attentions; the block then reads with these very weights.
 
         Returns
         -------
@@ -203,10 +251,39 @@ class PromptBlock(nn.Module):
         image : (B, HW, C) tensor
         """
         keys = image + position
-        read = self.order_attention(sparse + initial, keys, image, order if self.use_order else None)
-        sparse = self.order_norm(sparse + read)
-        read = self.object_attention(sparse + initial, keys, image, allowed if self.use_object else None)
-        sparse = self.object_norm(sparse + read)
+        order = order if self.use_order else None
+        allowed = allowed if self.use_object else None
+        if trace is None:
+            read = self.order_attention(sparse + initial, keys, image, order, strength)
+            sparse = self.order_norm(sparse + read)
+            read = self.object_attention(sparse + initial, keys, image, allowed)
+            sparse = self.object_norm(sparse + read)
+        else:
+            sparse = self._read_traced(sparse, image, initial, keys, order, allowed, strength, trace)
         sparse = self.ffn_norm(sparse + self.ffn(sparse))
         image = image + self.image_to_token(keys, sparse + initial, sparse, key_bias)
         return sparse, image
+
+    def _read_traced(
+        self,
+        sparse: Tensor,
+        image: Tensor,
+        initial: Tensor,
+        keys: Tensor,
+        order: Tensor | None,
+        allowed: Tensor | None,
+        strength: float,
+        trace: list[BlockAttention],
+    ) -> Tensor:
+        """Both attentions by explicit weights, which are kept."""
+        attention = self.order_attention.attention
+        plain = attention.weights(sparse + initial, keys)
+        ordered = plain
+        if order is not None:
+            bias = self.order_attention.bias(order, sparse.dtype, strength)
+            ordered = attention.weights(sparse + initial, keys, bias)
+        sparse = self.order_norm(sparse + attention.read(ordered, image))
+        attention = self.object_attention.attention
+        inside = attention.weights(sparse + initial, keys, None if allowed is None else allowed[:, None])
+        trace.append(BlockAttention(ordered, plain, inside))
+        return self.object_norm(sparse + attention.read(inside, image))

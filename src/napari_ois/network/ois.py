@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from napari_ois.network.attention import PromptBlock, object_mask
+from napari_ois.network.attention import BlockAttention, PromptBlock, object_mask
 from napari_ois.network.decoder import DecoderFeatures, DPTDecoder
 from napari_ois.network.extensions import (
     ORDER_CHANNELS,
@@ -192,6 +192,8 @@ class OIS(nn.Module):
         previous: Tensor | None = None,
         *,
         collapse: bool = True,
+        order_strength: float = 1.0,
+        trace: list[BlockAttention] | None = None,
     ) -> Tensor:
         """Predict the mask for the clicks.
 
@@ -206,6 +208,10 @@ class OIS(nn.Module):
             Logits that this method returned for the clicks before the newest; None in the first round.
         collapse : bool
             Keep equal empty slots as one row (see :func:`arrange_slots`); the result is the same.
+        order_strength : float >= 0
+            Multiplies every sigma, and in the dense prompt what order says: 1 as trained, 0 without order.
+        trace : list, optional
+            Takes what each block looked at; its rows are the slots of ``arrange_slots(points, labels)``.
 
         Returns
         -------
@@ -215,11 +221,11 @@ class OIS(nn.Module):
         probability = None if previous is None else previous.float().sigmoid()
         image = embedding.features
         if self.dense is not None:
-            maps = self._dense_maps(embedding, points, labels, probability)
+            maps = self._dense_maps(embedding, points, labels, probability, order_strength)
             image = image + self.dense(maps.to(image.dtype))
         if self.sparse is not None:
             slots = arrange_slots(points, labels, collapse=collapse)
-            image = self._interact(embedding, slots, image, points, labels, probability)
+            image = self._interact(embedding, slots, image, points, labels, probability, order_strength, trace)
         if self.mixer is not None:
             image = self.mixer(image)
         return self.mask_decoder.click_part(DecoderFeatures(image, embedding.skips), size).float()
@@ -241,11 +247,11 @@ class OIS(nn.Module):
         return self.decode_clicks(embedding, points, labels, previous, collapse=False)
 
     def _dense_maps(
-        self, embedding: ImageEmbedding, points: Tensor, labels: Tensor, probability: Tensor | None
+        self, embedding: ImageEmbedding, points: Tensor, labels: Tensor, probability: Tensor | None, strength: float
     ) -> Tensor:
         maps = [disk_map(points, labels, embedding.input_size)]
         if self.dense_order:
-            maps.append(order_channels(embedding.depth, points, labels))
+            maps.append(order_channels(embedding.depth, points, labels, strength))
         if self.dense_previous:
             maps.append(previous_channel(probability, embedding.depth))
         return torch.cat(maps, dim=1)
@@ -258,6 +264,8 @@ class OIS(nn.Module):
         points: Tensor,
         labels: Tensor,
         probability: Tensor | None,
+        strength: float,
+        trace: list[BlockAttention] | None,
     ) -> Tensor:
         """Run the prompt blocks on (B, C, h, w) features."""
         assert self.sparse is not None
@@ -266,7 +274,7 @@ class OIS(nn.Module):
         if self.sparse_features:
             initial = initial + click_features(embedding.features, slots.points, slots.labels, self.patch)
         order = None
-        if self.use_order:
+        if self.use_order and strength > 0:
             reference, exists = positive_reference(depth_at_clicks(embedding.depth, points), labels)
             order = order_mask(
                 cell_depth(embedding.depth, self.patch),
@@ -290,6 +298,8 @@ class OIS(nn.Module):
                 order=order,
                 allowed=allowed,
                 key_bias=key_bias,
+                strength=strength,
+                trace=trace,
             )
         return flat.transpose(1, 2).unflatten(2, image.shape[-2:])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from napari_ois.network.order import depth_at_clicks, order_map, positive_order_map
 from napari_ois.segmentation.view import View
+
+if TYPE_CHECKING:
+    from napari_ois.segmentation.inspection import Looked
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +29,14 @@ class PredictionState:
         The part of the image that they belong to.
     image : object
         Stands for the image that was set when the click was answered.
+    before : tensor like ``logits``, or None
+        What the network had said before in this view, to answer the same clicks again.
     """
 
     logits: torch.Tensor
     view: View
     image: object
+    before: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +59,9 @@ class Prediction:
         1 positive, 0 negative.
     state : PredictionState
         Pass it as ``previous`` with the next click.
+    looked : Looked or None
+        What the attention looked at, where it was asked for; see
+        :class:`napari_ois.segmentation.inspection.Inspection`.
     """
 
     mask: NDArray[np.bool_]
@@ -61,6 +71,7 @@ class Prediction:
     points: NDArray[np.float32]
     labels: NDArray[np.int64]
     state: PredictionState = field(repr=False)
+    looked: Looked | None = field(default=None, repr=False)
 
     @property
     def view(self) -> View:

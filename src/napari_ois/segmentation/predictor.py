@@ -6,42 +6,29 @@ one image at a time and is meant for one thread: where there are several, let on
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch.nn import functional
 
-from napari_ois.errors import InputError, OISError, WeightsError
+from napari_ois.errors import InputError, WeightsError
 from napari_ois.segmentation.clicks import check_clicks
 from napari_ois.segmentation.image import Geometry, resize
-from napari_ois.segmentation.placement import (
-    Placement,
-    choose_device,
-    choose_precision,
-    fallbacks,
-    is_out_of_memory,
-)
+from napari_ois.segmentation.placement import Placement, choose_device, choose_precision
 from napari_ois.segmentation.prediction import Prediction, PredictionState
-from napari_ois.segmentation.scene import Look, Scene
-from napari_ois.segmentation.view import CloseUp, View, carry, cut_off
+from napari_ois.segmentation.runner import MASK_THRESHOLD, Answer, Asked, Runner
+from napari_ois.segmentation.scene import Scene
+from napari_ois.segmentation.view import CloseUp, cut_off
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari_ois.checkpoints import ModelInfo
-    from napari_ois.network import OIS, ImageEmbedding
+    from napari_ois.network import OIS
 
-Result = TypeVar("Result")
-
-MASK_THRESHOLD = 0.49
-"""A pixel belongs to the mask above this probability (RITM's and SegNext's value)."""
-
-
-_LOGIT = float(np.log(MASK_THRESHOLD / (1 - MASK_THRESHOLD)))
+MOST_STRENGTH = 16.0
+"""Order is multiplied by at most this much: beyond it, attention only sees what lies exactly as deep."""
 
 
 class Predictor:
@@ -129,13 +116,10 @@ class Predictor:
         self._info = info
         self._input_size = input_size
         self._multiple = multiple
-        self._placement = placement
-        self._fallbacks = fallbacks(placement)
         self._close_up = CloseUp() if close_up else None
         self._scene: Scene | None = None
         self._full_depth: NDArray[np.float32] | None = None
-        self._network = network.eval()
-        self._with_fallback(self._move)
+        self._runner = Runner(network, placement, self._forget)
 
     # -- what it holds ----------------------------------------------------------------------------
 
@@ -147,12 +131,12 @@ class Predictor:
     @property
     def device(self) -> str:
         """Device in use, for example ``"cuda:0"``; changes when memory runs out."""
-        return str(self._placement.device)
+        return str(self._runner.placement.device)
 
     @property
     def precision(self) -> str:
         """Precision in use: ``"fp32"``, ``"bf16"`` or ``"fp16"``."""
-        return self._placement.precision
+        return self._runner.placement.precision
 
     @property
     def has_image(self) -> bool:
@@ -180,7 +164,7 @@ class Predictor:
         if scene.given_depth is not None:
             return scene.given_depth
         if self._full_depth is None:
-            embedding = self._with_fallback(lambda: self._embedding(scene.whole))
+            embedding = self._runner.run(lambda: self._runner.embed(scene.whole))
             small = embedding.depth[0, 0].float().cpu().numpy()
             self._full_depth = resize(small, scene.shape).clip(0.0, 1.0)
         return self._full_depth
@@ -221,7 +205,7 @@ class Predictor:
         scene = Scene(image, channel_axis, depth, input_size=self._input_size, multiple=self._multiple)
         self._scene = None  # lets go of the old features before the new ones need the memory
         self._full_depth = None
-        self._with_fallback(lambda: self._embedding(scene.whole))
+        self._runner.run(lambda: self._runner.embed(scene.whole))
         self._scene = scene
 
     def predict(
@@ -229,6 +213,9 @@ class Predictor:
         points: ArrayLike,
         labels: ArrayLike,
         previous: PredictionState | Prediction | None = None,
+        *,
+        order_strength: float = 1.0,
+        inspect: bool = False,
     ) -> Prediction:
         """Segment the object that the clicks mean.
 
@@ -242,12 +229,16 @@ class Predictor:
             1 positive, 0 negative; at least one positive.
         previous : PredictionState, optional
             ``state`` of the prediction before the last click, for the same object and image.
+        order_strength : float
+            Multiplies the learned sigma: 1 as trained, 0 switches order off.
+        inspect : bool
+            Keep what the attention looked at; see :class:`napari_ois.segmentation.inspection.Inspection`.
 
         Raises
         ------
         InputError
             If no image is set, a click is outside the image or malformed, there is no positive
-            click, or ``previous`` belongs to another image.
+            click, ``previous`` belongs to another image, or the strength is negative.
         WeightsError
             If the model has no weights for masks.
 
@@ -256,30 +247,43 @@ class Predictor:
         RuntimeWarning
             As :meth:`set_image`.
         """
-        if self._info is not None and not self._info.available:
-            raise WeightsError(
-                self._info.note or f'The model "{self._info.name}" has no weights for masks; choose another model.'
-            )
+        self._check_weights()
         scene = self._current()
         clicks, kinds = check_clicks(points, labels, scene.shape)
         state = previous.state if isinstance(previous, Prediction) else previous
-        if state is not None and state.image is not scene:
-            raise InputError(
-                "previous belongs to another image than the one set last; leave it out for the first click."
-            )
-        logits, view, close = self._with_fallback(lambda: self._decode(scene, clicks, kinds, state))
-        probability = np.zeros(scene.shape, np.float32)
-        probability[view.rows, view.columns] = close.sigmoid().numpy()
-        mask = probability > MASK_THRESHOLD
-        return Prediction(
-            mask=mask,
-            probability=probability,
-            score=float(probability[mask].mean()) if mask.any() else 0.0,
-            depth=self.depth,
-            points=clicks,
-            labels=kinds,
-            state=PredictionState(logits=logits, view=view, image=scene),
-        )
+        self._check_state(state, "leave it out for the first click")
+        asked = Asked(clicks, kinds, _checked_strength(order_strength), inspect)
+        answer = self._runner.run(lambda: self._decode(scene, asked, state))
+        return self._prediction(scene, asked, answer)
+
+    def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
+        """Answer the clicks of a prediction again, from the same state and in the same view.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            Of the image that is set.
+        order_strength : float
+            See :meth:`predict`: with 0 the result shows what order did.
+        inspect : bool
+            See :meth:`predict`.
+
+        Returns
+        -------
+        Prediction
+            Equal to the first where the strength is.
+
+        Raises
+        ------
+        InputError
+            If the prediction belongs to another image, or the strength is negative.
+        """
+        self._check_state(prediction.state, "predict anew")
+        scene, state = self._current(), prediction.state
+        asked = Asked(prediction.points, prediction.labels, _checked_strength(order_strength), inspect)
+        before = None if state.before is None else (state.before, state.view)
+        answer = self._runner.run(lambda: self._runner.decode(scene.look(state.view), asked, before))
+        return self._prediction(scene, asked, answer)
 
     # -- how --------------------------------------------------------------------------------------
 
@@ -288,99 +292,66 @@ class Predictor:
             raise InputError("No image is set; call set_image first.")
         return self._scene
 
-    def _move(self) -> None:
-        """Bring the weights to the device; as ordinary tensors, since the caller may train on."""
-        with torch.inference_mode(False):
-            self._network.to(self._placement.device)
-
-    def _embedding(self, look: Look) -> ImageEmbedding:
-        return look.embedded(self._network.embed_image, self._placement.device)
-
-    def _decode(
-        self,
-        scene: Scene,
-        clicks: NDArray[np.float32],
-        kinds: NDArray[np.int64],
-        state: PredictionState | None,
-    ) -> tuple[torch.Tensor, View, torch.Tensor]:
-        """Answer the clicks in the view where the object was seen last, and in another if that shows it better.
-
-        Returns
-        -------
-        logits : (1, 1, h, w) float32 tensor on the device
-            At the input's resolution.
-        view : View
-        full : (rows, columns) float32 tensor on the CPU
-            Logits of the view at the image's resolution.
-        """
-        positives = clicks[kinds == 1]
-        whole = scene.whole.view
-        view = whole if state is None or not state.view.holds(positives).all() else state.view
-        logits = self._answer(scene, view, clicks, kinds, state and (state.logits, state.view))
-        if self._close_up is not None:
-            seen = (logits[0, 0] > _LOGIT).cpu().numpy()
-            if cut_off(seen, view, scene.shape):
-                logits, view = self._answer(scene, whole, clicks, kinds, (logits, view)), whole
-                seen = (logits[0, 0] > _LOGIT).cpu().numpy()
-            closer = self._close_up.closer(seen, view, positives, scene.shape)
-            if closer is not None:
-                logits, view = self._answer(scene, closer, clicks, kinds, (logits, view)), closer
-        # The antialiased kernel is not there on every version of MPS; the copy is small.
-        source = logits.cpu() if logits.device.type == "mps" else logits
-        full = functional.interpolate(source, size=view.shape, mode="bilinear", antialias=True)
-        return logits, view, full[0, 0].cpu()
-
-    def _answer(
-        self,
-        scene: Scene,
-        view: View,
-        clicks: NDArray[np.float32],
-        kinds: NDArray[np.int64],
-        before: tuple[torch.Tensor, View] | None,
-    ) -> torch.Tensor:
-        """Logits of one view; clicks outside of it say nothing about what is in it."""
-        device = self._placement.device
-        look = scene.look(view)
-        inside = view.holds(clicks)
-        points = torch.from_numpy(look.geometry.to_input(view.local(clicks[inside])))[None].to(device)
-        labels = torch.from_numpy(kinds[inside])[None].to(device)
-        previous = None
-        if before is not None:
-            previous = carry(before[0].to(device), before[1], view, look.geometry.input_shape)
-        return self._network.decode_clicks(self._embedding(look), points, labels, previous).float()
-
-    def _with_fallback(self, compute: Callable[[], Result]) -> Result:
-        """Run ``compute`` without gradients; where memory runs out, step down and run it again."""
-        while True:
-            try:
-                with torch.inference_mode(), self._placement.autocast():
-                    return compute()
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Outside of the except clause: the traceback held the tensors that filled the memory.
-            self._step_down()
-
-    def _step_down(self) -> None:
-        full = self._placement
+    def _forget(self) -> None:
         if self._scene is not None:
             self._scene.forget()
-        if not self._fallbacks:
-            raise OISError(f"There is not enough memory on {full}; use a smaller input_size or a smaller image.")
-        self._placement = self._fallbacks.pop(0)
-        self._move()
-        if full.device.type == "cuda":
-            torch.cuda.empty_cache()
-        warnings.warn(
-            f"Out of memory on {full}: going on with {self._placement}, which may be slower.",
-            RuntimeWarning,
-            stacklevel=4,
+
+    def _check_weights(self) -> None:
+        if self._info is not None and not self._info.available:
+            raise WeightsError(
+                self._info.note or f'The model "{self._info.name}" has no weights for masks; choose another model.'
+            )
+
+    def _check_state(self, state: PredictionState | None, remedy: str) -> None:
+        if state is not None and state.image is not self._current():
+            raise InputError(f"previous belongs to another image than the one set last; {remedy}.")
+
+    def _decode(self, scene: Scene, asked: Asked, state: PredictionState | None) -> Answer:
+        """Answer in the view where the object was seen last, and in another if that shows it better."""
+        positives = asked.points[asked.labels == 1]
+        whole = scene.whole.view
+        view = whole if state is None or not state.view.holds(positives).all() else state.view
+        answer = self._runner.decode(scene.look(view), asked, None if state is None else (state.logits, state.view))
+        if self._close_up is None:
+            return answer
+        if cut_off(answer.mask(), view, scene.shape):
+            answer = self._runner.decode(scene.whole, asked, (answer.logits, answer.view))
+        closer = self._close_up.closer(answer.mask(), answer.view, positives, scene.shape)
+        return (
+            answer if closer is None else self._runner.decode(scene.look(closer), asked, (answer.logits, answer.view))
+        )
+
+    def _prediction(self, scene: Scene, asked: Asked, answer: Answer) -> Prediction:
+        """Bring an answer to the image's resolution; nothing of the object lies outside of its view."""
+        view = answer.view
+        # The antialiased kernel is not there on every version of MPS; the copy is small.
+        source = answer.logits.cpu() if answer.logits.device.type == "mps" else answer.logits
+        with torch.inference_mode():
+            full = functional.interpolate(source, size=view.shape, mode="bilinear", antialias=True)
+        probability = np.zeros(scene.shape, np.float32)
+        probability[view.rows, view.columns] = full[0, 0].sigmoid().cpu().numpy()
+        mask = probability > MASK_THRESHOLD
+        return Prediction(
+            mask=mask,
+            probability=probability,
+            score=float(probability[mask].mean()) if mask.any() else 0.0,
+            depth=self.depth,
+            points=asked.points,
+            labels=asked.labels,
+            state=PredictionState(logits=answer.logits, view=view, image=scene, before=answer.before),
+            looked=answer.looked,
         )
 
 
 def _place(device: str, precision: str) -> Placement:
     chosen = choose_device(device)
     return Placement(chosen, choose_precision(precision, chosen))
+
+
+def _checked_strength(strength: float) -> float:
+    if not 0 <= strength <= MOST_STRENGTH:  # NaN is refused too
+        raise InputError(f"order_strength={strength} is out of range; give 0 (order off) to {MOST_STRENGTH:g}.")
+    return float(strength)
 
 
 def _check_input_size(input_size: int | None) -> None:

@@ -1,0 +1,171 @@
+"""One rule: the network runs here and nowhere else, and steps down to a smaller placement when memory runs out.
+
+A :class:`Runner` owns the network and knows where it is. It keeps nothing of images or clicks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_ois.errors import OISError
+from napari_ois.segmentation.inspection import Looked, looked_at
+from napari_ois.segmentation.placement import Placement, fallbacks, is_out_of_memory
+from napari_ois.segmentation.view import View, carry
+
+if TYPE_CHECKING:
+    from napari_ois.network import OIS, ImageEmbedding
+    from napari_ois.network.attention import BlockAttention
+    from napari_ois.segmentation.scene import Look
+
+Result = TypeVar("Result")
+
+MASK_THRESHOLD = 0.49
+"""A pixel belongs to the mask above this probability (RITM's and SegNext's value)."""
+
+_LOGIT = float(np.log(MASK_THRESHOLD / (1 - MASK_THRESHOLD)))
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What the user asks for.
+
+    Attributes
+    ----------
+    points : (N, 2) float32
+        Row and column in image pixels, oldest first; checked.
+    labels : (N,) int64
+    strength : float
+        Of order; 1 as trained, 0 off.
+    inspect : bool
+        Whether to keep what the attention looked at.
+    """
+
+    points: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    strength: float
+    inspect: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the network said in one view.
+
+    Attributes
+    ----------
+    logits : (1, 1, h, w) float32 tensor on the device
+        At the input's resolution.
+    view : View
+    before : tensor like ``logits``, or None
+        What it had been told of the answer before.
+    looked : Looked or None
+    """
+
+    logits: torch.Tensor
+    view: View
+    before: torch.Tensor | None
+    looked: Looked | None
+
+    def mask(self) -> NDArray[np.bool_]:
+        """(h, w) bool, at the input's resolution."""
+        return (self.logits[0, 0] > _LOGIT).cpu().numpy()
+
+
+class Runner:
+    """The network and its place.
+
+    Parameters
+    ----------
+    network : OIS
+        Moved to the device and put in evaluation mode.
+    placement : Placement
+    stepped_down : callable
+        Called when memory ran out, before the smaller placement is used: lets go of embeddings.
+    """
+
+    def __init__(self, network: OIS, placement: Placement, stepped_down: Callable[[], None]) -> None:
+        self.network = network.eval()
+        self.placement = placement
+        self.fallbacks = fallbacks(placement)
+        self._stepped_down = stepped_down
+        self.run(self._move)
+
+    def embed(self, look: Look) -> ImageEmbedding:
+        """The embedding of a view; computed where it has none."""
+        return look.embedded(self.network.embed_image, self.placement.device)
+
+    def decode(self, look: Look, asked: Asked, before: tuple[torch.Tensor, View] | None) -> Answer:
+        """Answer the clicks in one view; those outside of it say nothing about what is in it.
+
+        Parameters
+        ----------
+        look : Look
+        asked : Asked
+        before : (logits, view), optional
+            The answer before, in whichever view it was given.
+        """
+        device, view = self.placement.device, look.view
+        inside = view.holds(asked.points)
+        points = torch.from_numpy(look.geometry.to_input(view.local(asked.points[inside])))[None].to(device)
+        labels = torch.from_numpy(asked.labels[inside])[None].to(device)
+        carried = None
+        if before is not None:
+            carried = carry(before[0].to(device), before[1], view, look.geometry.input_shape)
+        extras: dict[str, Any] = {}  # plain clicks ask nothing special of a network of the user's own
+        trace: list[BlockAttention] = []
+        if asked.strength != 1:
+            extras["order_strength"] = asked.strength
+        if asked.inspect:
+            extras["trace"] = trace
+        logits = self.network.decode_clicks(self.embed(look), points, labels, carried, **extras).float()
+        looked = looked_at(self.network, trace, points, labels, logits, asked.strength) if asked.inspect else None
+        return Answer(logits, view, carried, looked)
+
+    def run(self, compute: Callable[[], Result]) -> Result:
+        """Run ``compute`` without gradients; where memory runs out, step down and run it again.
+
+        Raises
+        ------
+        OISError
+            If memory runs out on the last placement too.
+
+        Warns
+        -----
+        RuntimeWarning
+            When it steps down.
+        """
+        while True:
+            try:
+                with torch.inference_mode(), self.placement.autocast():
+                    return compute()
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside of the except clause: the traceback held the tensors that filled the memory.
+            self._step_down()
+
+    def _move(self) -> None:
+        """Bring the weights to the device; as ordinary tensors, since the caller may train on."""
+        with torch.inference_mode(False):
+            self.network.to(self.placement.device)
+
+    def _step_down(self) -> None:
+        full = self.placement
+        self._stepped_down()
+        if not self.fallbacks:
+            raise OISError(f"There is not enough memory on {full}; use a smaller input_size or a smaller image.")
+        self.placement = self.fallbacks.pop(0)
+        self._move()
+        if full.device.type == "cuda":
+            torch.cuda.empty_cache()
+        warnings.warn(
+            f"Out of memory on {full}: going on with {self.placement}, which may be slower.",
+            RuntimeWarning,
+            stacklevel=5,
+        )
