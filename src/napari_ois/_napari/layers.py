@@ -69,6 +69,7 @@ class SessionLayers:
         self.order_positive = self._make_map("order positive", settings.ORDER_COLORMAP)
         self.order_negative = [self._make_negative(number) for number in range(1, SPARE + 1)]
         self._negatives = 0
+        self._extra: list[Layer] = []
         self._later = later
         maps = [self.depth, self.order_positive, *self.order_negative]
         self._made: list[Layer] = [self.clicks, self.preview, *maps]  # ours before the viewer tells of them
@@ -174,6 +175,20 @@ class SessionLayers:
         """Whether a layer was made here, so that no choice offers it."""
         return layer in self._made
 
+    def add_extra(self, layer: Layer) -> None:
+        """Adopt a layer of somebody else, for example of the inspector, until the session ends."""
+        for name, value in self._plane.geometry(self._image).items():
+            setattr(layer, name, value)
+        self._extra.append(layer)
+        self._made.append(layer)
+        self.insert(layer)
+
+    def remove_extra(self, layer: Layer) -> None:
+        """Take an adopted layer away."""
+        if layer in self._extra:
+            self._extra.remove(layer)
+            self._remove(layer)
+
     # -- life -------------------------------------------------------------------------------------
 
     def unbind(self) -> None:
@@ -183,7 +198,7 @@ class SessionLayers:
 
     def remove(self) -> None:
         """Take away what was only shown; clicks stay if there are any."""
-        for layer in [*self.order_negative, self.order_positive, self.depth, self.preview]:
+        for layer in [*self._extra, *self.order_negative, self.order_positive, self.depth, self.preview]:
             self._remove(layer)
         if len(self.clicks.data) == 0:
             self._remove(self.clicks)

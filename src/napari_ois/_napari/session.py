@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_ois._napari.worker import Answer, Embedded, InferenceWorker
+    from napari_ois._napari.worker import Answer, Embedded, InferenceWorker, Inspected
 
 DONE = ("added", "removed", "changed")  # napari also announces each of them before it is done
 
@@ -55,8 +55,10 @@ class Session(QObject):
     -------
     status(str)
         What to do next.
-    embedded(Embedded), answered(Answer)
+    embedded(Embedded), answered(Answer), inspected(Inspected)
         What the worker gave, after the layers were brought up to date.
+    emptied()
+        There is nothing to see: no click is positive.
     accepted(Labels)
         An object was written into this layer.
     ended(str)
@@ -65,6 +67,8 @@ class Session(QObject):
 
     embedded = Signal(object)
     answered = Signal(object)
+    inspected = Signal(object)
+    emptied = Signal()
     accepted = Signal(object)
     status = Signal(str)
     ended = Signal(str)
@@ -89,6 +93,8 @@ class Session(QObject):
         self._viewer = viewer
         self._worker = worker
         self._keys = keys
+        self._answer: Answer | None = None  # the newest, of the clicks on the screen
+        self._strength = 1.0  # of order, in the mask on the screen
         self._accept_into: list[Labels | None] = []  # the target of an Accept that waits for its mask
         self._restoring = False
         for key, action in keys.items():
@@ -99,6 +105,7 @@ class Session(QObject):
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
         worker.embedded.connect(self._on_embedded)
         worker.answered.connect(self._on_answered)
+        worker.inspected.connect(self._on_inspected)
         self._worker.embed(model, device, partial(self.plane.view, image_array(image)))
 
     # -- verbs ------------------------------------------------------------------------------------
@@ -110,6 +117,7 @@ class Session(QObject):
         self.clicks = Clicks()
         self.layers.write_clicks(self.clicks)
         self.layers.clear_results()
+        self.emptied.emit()
         self.status.emit("Click on an object.")
 
     def undo(self) -> None:
@@ -152,6 +160,24 @@ class Session(QObject):
         kept = f", {written.kept} pixels stay with older objects" if written.kept else ""
         self.status.emit(f'Object {written.label} is in "{layer.name}"{kept}. Click on the next one.')
         self.accepted.emit(layer)
+
+    def inspect(self, strength: float = 1.0) -> bool:
+        """Ask what order does to the mask on the screen; :attr:`inspected` tells.
+
+        Parameters
+        ----------
+        strength : float
+            Of order; where it is not 1, the mask follows it.
+
+        Returns
+        -------
+        bool
+            False where there is no mask yet.
+        """
+        if self._answer is None or self._answer.clicks != self.clicks:
+            return False
+        self._worker.inspect(self._answer, strength)
+        return True
 
     def set_polarity(self, positive: bool) -> None:
         """Say what the next click will be."""
@@ -220,6 +246,7 @@ class Session(QObject):
             return
         self._worker.drop_clicks()
         self.layers.clear_results()
+        self.emptied.emit()
         if len(clicks):
             text = "Only negative clicks so far: add a positive click on the object."
             show_info(text)
@@ -251,6 +278,7 @@ class Session(QObject):
     def _on_answered(self, answer: Answer) -> None:
         if not self.active:
             return
+        self._answer, self._strength = answer, 1.0
         self.layers.show_mask(answer.prediction.mask)
         self.layers.show_orders(answer.order_positive, answer.order_negative)
         if not answer.prediction.mask.any():
@@ -264,6 +292,17 @@ class Session(QObject):
             except InputError as error:
                 show_warning(str(error))
         self._chores.add(partial(self.answered.emit, answer))
+
+    def _on_inspected(self, result: Inspected) -> None:
+        if not self.active or result.clicks != self.clicks:
+            return
+        strength = result.inspection.strength
+        if strength != self._strength and self._answer is not None:
+            # At 1 it is the answer itself; and a mask that is there already may bear the user's own strokes.
+            seen = self._answer.prediction if strength == 1 else result.inspection.prediction
+            self.layers.show_mask(seen.mask)
+        self._strength = strength
+        self.inspected.emit(result)
 
     # -- what happens around it -------------------------------------------------------------------
 

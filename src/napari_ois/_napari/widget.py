@@ -48,12 +48,17 @@ class OISWidget(Controls):
 
     Signals
     -------
-    embedded(Embedded), answered(Answer), failed(Failure)
+    embedded(Embedded), answered(Answer), inspected(Inspected), failed(Failure)
         What the worker gave, after the viewer was brought up to date.
+    begun(Session), ended()
+        A session is there, or is over.
     """
 
     embedded = Signal(object)
     answered = Signal(object)
+    inspected = Signal(object)
+    begun = Signal(object)
+    ended = Signal()
     failed = Signal(object)
 
     def __init__(
@@ -114,6 +119,7 @@ class OISWidget(Controls):
         self._holder.session = session
         session.embedded.connect(self._on_embedded)
         session.answered.connect(self._on_answered)
+        session.inspected.connect(self.inspected)
         session.accepted.connect(self._on_accepted)
         session.status.connect(self._say)
         session.ended.connect(self._on_ended)
@@ -121,6 +127,7 @@ class OISWidget(Controls):
         self.set_polarity(True)
         self._say(f"Embedding {image.name}; you can already click.")
         self._show_session()
+        self.begun.emit(session)
 
     def set_polarity(self, positive: bool) -> None:
         """Say whether the next click is on the object or on what is not."""
@@ -219,6 +226,7 @@ class OISWidget(Controls):
         self._times.clear()
         self._say(reason or WELCOME)
         self._show_session()
+        self.ended.emit()
 
     def _say(self, hint: str) -> None:
         self._hint = hint

@@ -2,7 +2,8 @@
 
 A request carries a number. A newer one of its kind drops it if it has not begun, and makes it stop
 at its next step if it has; whatever it still gives is not shown. An embedding also drops all clicks
-before it. The signals are emitted in the thread that made the worker, the viewer's.
+before it, and a new list of clicks the inspection of the one before. The signals are emitted in the
+thread that made the worker, the viewer's.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,6 +24,7 @@ from qtpy.QtCore import QObject, Qt, Signal, Slot
 from napari_ois.annotation import Clicks, Replay
 
 if TYPE_CHECKING:
+    from napari_ois.segmentation.inspection import Inspection
     from napari_ois.segmentation.prediction import Prediction
 
 
@@ -41,6 +44,9 @@ class PredictorLike(Protocol):
 
     def predict(self, points: Any, labels: Any, previous: Any = None) -> Prediction:
         """Answer clicks."""
+
+    def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
+        """Answer the clicks of a prediction again."""
 
 
 PredictorFactory = Callable[[str, str], PredictorLike]
@@ -87,9 +93,35 @@ class Answer:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class Inspected:
+    """What order did to the answer to a list of clicks.
+
+    Attributes
+    ----------
+    clicks : Clicks
+    inspection : Inspection
+        Of the answer at the strength asked for.
+    without : Prediction
+        The same clicks without order.
+    """
+
+    clicks: Clicks
+    inspection: Inspection
+    without: Prediction
+
+
+class Kind(Enum):
+    """What can be asked of the thread; of each kind only the newest request counts."""
+
+    EMBED = "embed"
+    CLICK = "click"
+    INSPECT = "inspect"
+
+
 @dataclass(frozen=True)
 class Failure:
-    """A request that ended with an error; ``embedding`` tells of which kind it was."""
+    """A request that ended with an error; ``embedding`` tells whether it was one that a session needs."""
 
     error: BaseException
     embedding: bool
@@ -99,7 +131,7 @@ class _Engine:
     """What lives in the thread: the predictor, and the numbers that the viewer's thread counts up."""
 
     def __init__(self, factory: PredictorFactory) -> None:
-        self.newest = {True: 0, False: 0}  # of embeddings, of clicks; written by the viewer's thread only
+        self.newest = dict.fromkeys(Kind, 0)  # written by the viewer's thread only
         self._factory = factory
         self._model: tuple[str, str] | None = None
         self._predictor: PredictorLike | None = None
@@ -112,7 +144,7 @@ class _Engine:
             self._predictor = None  # the old model's memory is free before the new one's is needed
             self._predictor, self._model = self._factory(model, device), (model, device)
         loaded = time.perf_counter()
-        if number != self.newest[True]:
+        if number != self.newest[Kind.EMBED]:
             return None
         self._predictor.set_image(np.asarray(read()))
         depth = np.asarray(self._predictor.depth)
@@ -124,11 +156,21 @@ class _Engine:
         if self._replay is None:  # its embedding failed, and said so
             return None
         begin = time.perf_counter()
-        prediction = self._replay.answer(clicks, lambda: number != self.newest[False])
+        prediction = self._replay.answer(clicks, lambda: number != self.newest[Kind.CLICK])
         if prediction is None:
             return None
         positive, negative = prediction.positive_order_map, prediction.negative_order_maps
         return Answer(clicks, prediction, positive, negative, time.perf_counter() - begin)
+
+    def inspect(self, number: int, answer: Answer, strength: float) -> Inspected | None:
+        if self._predictor is None or number != self.newest[Kind.INSPECT]:
+            return None
+        from napari_ois.segmentation.inspection import Inspection  # imports torch
+
+        seen = self._predictor.again(answer.prediction, order_strength=strength, inspect=True)
+        if number != self.newest[Kind.INSPECT]:
+            return None
+        return Inspected(answer.clicks, Inspection(seen), self._predictor.again(answer.prediction, order_strength=0.0))
 
 
 class InferenceWorker(QObject):
@@ -141,12 +183,13 @@ class InferenceWorker(QObject):
 
     Signals
     -------
-    embedded(Embedded), answered(Answer), failed(Failure)
+    embedded(Embedded), answered(Answer), inspected(Inspected), failed(Failure)
         For the newest requests only.
     """
 
     embedded = Signal(object)
     answered = Signal(object)
+    inspected = Signal(object)
     failed = Signal(object)
     _arrived = Signal(object)
 
@@ -155,14 +198,14 @@ class InferenceWorker(QObject):
         self._engine = _Engine(factory)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="napari-ois")
         self._count = itertools.count(1)
-        self._pending: dict[bool, Future[Any] | None] = {True: None, False: None}
+        self._pending: dict[Kind, Future[Any] | None] = dict.fromkeys(Kind)
         # Queued even inside one thread: what is over at once must not be answered before it was sent.
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     @property
     def busy(self) -> bool:
-        """Whether a newest request is still to be answered."""
-        return any(future is not None for future in self._pending.values())
+        """Whether an image is still to be embedded, or clicks are to be answered."""
+        return self._pending[Kind.EMBED] is not None or self._pending[Kind.CLICK] is not None
 
     def embed(self, model: str, device: str, read: Callable[[], Any]) -> None:
         """Embed an image; drops every request before.
@@ -175,39 +218,53 @@ class InferenceWorker(QObject):
             Gives the image's array; called in the thread, so that slow arrays are read there.
         """
         self.drop_clicks()
-        self._send(True, self._engine.embed, model, device, read)
+        self._send(Kind.EMBED, self._engine.embed, model, device, read)
 
     def answer(self, clicks: Clicks) -> None:
         """Answer a list of clicks; drops the list before."""
-        self._send(False, self._engine.answer, clicks)
+        self._withdraw(Kind.INSPECT)
+        self._send(Kind.CLICK, self._engine.answer, clicks)
+
+    def inspect(self, answer: Answer, strength: float) -> None:
+        """Find what order did to an answer, after everything that was asked before.
+
+        Parameters
+        ----------
+        answer : Answer
+            Of the image embedded last.
+        strength : float
+            Of order; 1 as trained.
+        """
+        self._send(Kind.INSPECT, self._engine.inspect, answer, strength)
 
     def drop_clicks(self) -> None:
         """Forget the clicks that wait for their answer."""
-        self._withdraw(False)
+        self._withdraw(Kind.INSPECT)
+        self._withdraw(Kind.CLICK)
 
     def close(self) -> None:
         """End the thread: at once where it waits, else after the step that it is in. Does not wait."""
-        self._withdraw(True)
-        self._withdraw(False)
+        self._withdraw(Kind.EMBED)
+        self.drop_clicks()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def wait(self) -> None:
         """Block until a closed thread has ended."""
         self._thread.shutdown(wait=True)
 
-    def _withdraw(self, embedding: bool) -> int:
+    def _withdraw(self, kind: Kind) -> int:
         """Give the kind a new number, so that no older request of it is answered."""
         number = next(self._count)
-        self._engine.newest[embedding] = number
-        future, self._pending[embedding] = self._pending[embedding], None
+        self._engine.newest[kind] = number
+        future, self._pending[kind] = self._pending[kind], None
         if future is not None:
             future.cancel()
         return number
 
-    def _send(self, embedding: bool, job: Callable[..., Any], *arguments: Any) -> None:
-        number = self._withdraw(embedding)
+    def _send(self, kind: Kind, job: Callable[..., Any], *arguments: Any) -> None:
+        number = self._withdraw(kind)
         future = self._thread.submit(job, number, *arguments)
-        self._pending[embedding] = future
+        self._pending[kind] = future
         owner = weakref.ref(self)  # a job that outlives the widget must not keep a dead QObject alive
         future.add_done_callback(lambda done: _post(owner, done))
 
@@ -220,13 +277,15 @@ class InferenceWorker(QObject):
         self._pending[kind] = None
         error = future.exception()
         if error is not None:
-            self.failed.emit(Failure(error, embedding=kind))
+            self.failed.emit(Failure(error, embedding=kind is Kind.EMBED))
             return
         result = future.result()
         if isinstance(result, Embedded):
             self.embedded.emit(result)
         elif isinstance(result, Answer):
             self.answered.emit(result)
+        elif isinstance(result, Inspected):
+            self.inspected.emit(result)
 
 
 def _post(owner: weakref.ref[InferenceWorker], future: Future[Any]) -> None:

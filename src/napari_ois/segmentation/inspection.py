@@ -173,6 +173,14 @@ class Inspection:
         """What multiplied the learned sigma."""
         return self._looked.strength
 
+    def has_row(self, click: int) -> bool:
+        """Whether a click has attention of its own: it is in the view, and not too old."""
+        try:
+            self.row(click)
+        except InputError:
+            return False
+        return True
+
     def row(self, click: int) -> int:
         """The slot of a click; InputError for one that is too old to have one, or outside of the view."""
         points, labels = self.prediction.points, self.prediction.labels

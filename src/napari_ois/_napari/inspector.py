@@ -1,0 +1,341 @@
+"""One rule: the inspector shows what order did to the mask on the screen; it asks after each answer, never before.
+
+A click is answered first and inspected afterwards, so that the inspector takes no time from it, and none at
+all when it is closed. Its layers belong to the session and go with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from magicgui.widgets import ComboBox, Container
+from napari.layers import Image, Labels, Layer
+from napari.utils import DirectLabelColormap
+from napari.utils.notifications import show_info, show_warning
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from superqt import QLabeledDoubleSlider
+
+from napari_ois._napari import settings
+from napari_ois._napari.inspector_plot import ProfilePlot
+from napari_ois._napari.plane import image_array
+from napari_ois._napari.widget import OISWidget
+from napari_ois.errors import InputError
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_ois._napari.session import Session
+    from napari_ois._napari.worker import Inspected
+
+WAITING = "Click on an object; then its order is shown here."
+KINDS = (("with order", "order"), ("without order", "plain"), ("object-aware", "object"))
+MEAN = ("mean of all", None)
+HOVER = "Move over the image to read depth, order and attention."
+STRENGTH_TIP = "Multiplies every learned sigma: 0 switches order off, 1 is as trained. The mask follows."
+
+
+class OrderInspector(QWidget):
+    """Attention, strength, depth profile and what order changed.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The name makes napari pass the viewer.
+    segmentation : OISWidget, optional
+        Whose session to inspect; by default the one docked in the viewer, which is opened where there is none.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer, segmentation: OISWidget | None = None) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._source = segmentation or _docked(napari_viewer)
+        self._session: Session | None = None
+        self._shown: Inspected | None = None
+        self._layers: dict[str, Layer] = {}
+        self._attention: np.ndarray | None = None  # what the attention layer shows
+        self._closed = self._was_docked = False
+        self._build()
+        source = self._source
+        source.begun.connect(self._on_begun)
+        source.ended.connect(self._on_ended)
+        source.answered.connect(self._on_answered)
+        source.inspected.connect(self._on_inspected)
+        self._viewer.events.theme.connect(self._on_theme)
+        self._viewer.cursor.events.position.connect(self._on_cursor)
+        self._on_theme()
+        if source.session is not None:
+            self._on_begun(source.session)
+            self._ask()
+
+    # -- what is shown ------------------------------------------------------------------------------
+
+    @property
+    def inspected(self) -> Inspected | None:
+        """What the panel shows; its arrays are the scripted API's."""
+        return self._shown
+
+    def attention(self) -> np.ndarray | None:
+        """The attention chosen, (H, W) float32, or None."""
+        if self._shown is None or self.click.value is None:
+            return None
+        return self._shown.inspection.attention(
+            self.click.value, kind=self.kind.value, block=self.block.value, head=self.head.value
+        )
+
+    def save_figure(self, path: str | None = None) -> None:
+        """Write the side-by-side figure; asks for a file where none is given."""
+        if self._shown is None or self._session is None:
+            show_warning(WAITING)
+            return
+        if path is None:
+            path = QFileDialog.getSaveFileName(self, "Save figure", "order.png", "Images (*.png *.pdf *.svg)")[0]
+        if not path:
+            return
+        from napari_ois.segmentation.colour import to_plane
+        from napari_ois.segmentation.inspection_figure import draw_inspection
+
+        picture = to_plane(np.asarray(self._session.plane.view(image_array(self._session.image))))
+        figure = draw_inspection(
+            picture, self._shown.inspection, self._shown.without, block=self.block.value, head=self.head.value
+        )
+        try:
+            figure.savefig(path, dpi=100)
+        except (OSError, ValueError) as error:
+            show_warning(f"The figure could not be written: {error}.")
+            return
+        show_info(f"The figure is in {path}.")
+
+    # -- parts ----------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.strength = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+        self.strength.setRange(0.0, 4.0)
+        self.strength.setValue(1.0)
+        self.strength.setToolTip(STRENGTH_TIP)
+        self.strength.valueChanged.connect(self._ask)
+        self.click = ComboBox(label="Click", choices=self._clicks, nullable=True, tooltip="Whose attention to show.")
+        self.kind = ComboBox(label="Attention", choices=KINDS, tooltip="With or without the order term (Fig. 6, 7).")
+        self.block = ComboBox(label="Block", choices=self._blocks, nullable=False)
+        self.head = ComboBox(label="Head", choices=self._heads, nullable=False)
+        self.sentence, self.sigma, self.under_cursor = QLabel(WAITING), QLabel(), QLabel(HOVER)
+        for label in (self.sentence, self.sigma, self.under_cursor):
+            label.setWordWrap(True)
+        self.plot = ProfilePlot()
+        self.plot.setToolTip("Drag over depths to see which pixels they are; click to take the band away.")
+        self.plot.band.connect(self._on_band)
+        self.save_button = QPushButton("Save figure…")
+        self.save_button.setToolTip("Clicks, mask, depth, order maps and attention side by side.")
+        self.save_button.clicked.connect(lambda: self.save_figure())
+        layout = QVBoxLayout(self)
+        layout.addWidget(QLabel("Strength of order"))
+        layout.addWidget(self.strength)
+        layout.addWidget(self.sentence)
+        layout.addWidget(self.plot)
+        self._choices = Container(widgets=[self.click, self.kind, self.block, self.head], labels=True)
+        self._choices.margins = (0, 0, 0, 0)
+        self._choices.changed.connect(self._show_attention)
+        layout.addWidget(self._choices.native)
+        layout.addWidget(self.under_cursor)
+        layout.addWidget(self.sigma)
+        layout.addWidget(self.save_button)
+        layout.addStretch(1)
+
+    def _clicks(self, *_: Any) -> list[tuple[str, int]]:
+        if self._shown is None:
+            return []
+        inspection = self._shown.inspection
+        labels = inspection.prediction.labels
+        return [
+            (f"{index + 1} ({settings.POSITIVE if label == 1 else settings.NEGATIVE})", index)
+            for index, label in enumerate(labels)
+            if inspection.has_row(index)
+        ]
+
+    def _blocks(self, *_: Any) -> list[tuple[str, int | None]]:
+        count = 0 if self._shown is None else len(self._shown.inspection.sigma)
+        return [MEAN, *((f"{n + 1}", n) for n in range(count))]
+
+    def _heads(self, *_: Any) -> list[tuple[str, int | None]]:
+        count = 0 if self._shown is None else self._shown.inspection.sigma.shape[1]
+        return [MEAN, *((f"{n + 1}", n) for n in range(count))]
+
+    # -- slots ------------------------------------------------------------------------------------------
+
+    def _on_begun(self, session: Session) -> None:
+        self._session = session
+        self._layers = {}
+        session.emptied.connect(self._reset)
+        self._reset()
+
+    def _on_ended(self) -> None:
+        self._session = None
+        self._layers = {}  # they went with the session
+        self._reset()
+
+    def _on_answered(self, _: Any) -> None:
+        self._ask()
+
+    def _ask(self, *_: Any) -> None:
+        if self._closed or self._session is None:
+            return
+        if not self._session.inspect(self.strength.value()):
+            self._reset()
+
+    def _on_inspected(self, result: Inspected) -> None:
+        if self._closed or self._session is None:
+            return
+        first = self._shown is None
+        newest = len(result.inspection.prediction.labels) - 1
+        same = not first and len(self._shown.inspection.prediction.labels) == newest + 1  # type: ignore[union-attr]
+        self._shown = result
+        with self._choices.changed.blocked():
+            self._choices.reset_choices()
+            if not same and newest in self.click.choices:
+                self.click.value = newest
+        self._show_words()
+        self.plot.show_profile(result.inspection)
+        self._show_attention()
+        self._show_change()
+        self._on_band(None)
+
+    def _show_words(self) -> None:
+        assert self._shown is not None
+        inspection = self._shown.inspection
+        words = [inspection.change(self._shown.without).sentence, inspection.profile().warning]
+        self.sentence.setText(" ".join(filter(None, words)))
+        rows = (" ".join(f"{value:.1f}" for value in row) for row in inspection.sigma)
+        self.sigma.setText("Sigma of each head: " + "; ".join(f"block {n + 1}: {row}" for n, row in enumerate(rows)))
+
+    def _reset(self) -> None:
+        self._shown, self._attention = None, None
+        with self._choices.changed.blocked():
+            self._choices.reset_choices()
+        self.sentence.setText(WAITING)
+        self.sigma.setText("")
+        self.plot.clear()
+        for layer in self._layers.values():
+            layer.visible = False
+        self._on_cursor()
+
+    def _on_band(self, band: tuple[float, float] | None) -> None:
+        if self._shown is None or (band is None and "band" not in self._layers):
+            return
+        depth = self._shown.inspection.prediction.depth
+        low, high = band or (2.0, 2.0)
+        self._fill_labels("band", "depth band", ((depth >= low) & (depth <= high)).astype(np.uint8), visible=True)
+
+    def _on_cursor(self, *_: Any) -> None:
+        """Read the maps under the cursor."""
+        if self._shown is None or self._session is None:
+            self.under_cursor.setText(HOVER)
+            return
+        place = self._session.image.world_to_data(self._viewer.cursor.position)
+        points, inside = self._session.plane.points(np.asarray(place)[None, : self._session.plane.ndim])
+        if not inside.all():
+            self.under_cursor.setText(HOVER)
+            return
+        prediction = self._shown.inspection.prediction
+        row, column = np.floor(points[0] + 0.5).astype(int).clip(0, np.array(prediction.depth.shape) - 1)
+        words = [
+            f"depth {prediction.depth[row, column]:.2f}",
+            f"order {prediction.positive_order_map[row, column]:.2f}",
+        ]
+        if self._attention is not None:
+            words.append(f"attention {self._attention[row, column]:.4f}")
+        self.under_cursor.setText(f"Row {row}, column {column}: " + ", ".join(words))
+
+    # -- layers -------------------------------------------------------------------------------------------
+
+    def _show_attention(self, *_: Any) -> None:
+        try:
+            values = self.attention()
+        except InputError as error:
+            show_warning(str(error))
+            return
+        self._attention = values
+        if values is None or self._session is None:
+            return
+        limits = (0.0, max(float(values.max()), 1e-9))
+        lifted = self._session.plane.lift(values)
+        layer = self._layers.get("attention")
+        if layer is None or layer not in self._viewer.layers:
+            name = f"{self._session.image.name} attention"
+            self._add("attention", Image(lifted, name=name, colormap="magma", opacity=0.7, contrast_limits=limits))
+            return
+        layer.data = lifted
+        layer.contrast_limits_range = limits
+        layer.contrast_limits = limits
+
+    def _show_change(self) -> None:
+        assert self._shown is not None
+        change = self._shown.inspection.change(self._shown.without)
+        values = change.gained.astype(np.uint8) + 2 * change.lost.astype(np.uint8)
+        self._fill_labels("change", "changed by order", values)
+
+    def _fill_labels(self, key: str, title: str, values: np.ndarray, *, visible: bool = False) -> None:
+        if self._session is None:
+            return
+        lifted = self._session.plane.lift(values)
+        layer = self._layers.get(key)
+        if layer is not None and layer in self._viewer.layers:
+            layer.data = lifted
+            return
+        colours = {None: "transparent", 1: settings.COLORS[settings.POSITIVE], 2: settings.COLORS[settings.NEGATIVE]}
+        made = Labels(lifted, name=f"{self._session.image.name} {title}", opacity=0.6, visible=visible)
+        made.colormap = DirectLabelColormap(color_dict=colours)
+        self._add(key, made)
+
+    def _add(self, key: str, layer: Layer) -> None:
+        assert self._session is not None
+        layer.visible = layer.visible and key != "attention"  # the user turns it on when it is wanted
+        self._layers[key] = layer
+        self._session.layers.add_extra(layer)
+
+    # -- life -----------------------------------------------------------------------------------------------
+
+    def _on_theme(self, *_: Any) -> None:
+        theme = get_theme(self._viewer.theme)
+        self.plot.set_colours(theme.background.as_hex(), theme.text.as_hex())
+
+    def event(self, event: QEvent) -> bool:
+        """Notice being taken out of the dock: napari then sends no close event."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._was_docked = True
+            elif self._was_docked:
+                self.release()
+        return super().event(event)
+
+    def closeEvent(self, event: Any) -> None:
+        """Give everything back."""
+        self.release()
+        super().closeEvent(event)
+
+    def release(self) -> None:
+        """Stop listening and take the inspector's layers away."""
+        if self._closed:
+            return
+        self._closed = True
+        self._viewer.events.theme.disconnect(self._on_theme)
+        self._viewer.cursor.events.position.disconnect(self._on_cursor)
+        for signal, slot in (
+            (self._source.begun, self._on_begun),
+            (self._source.ended, self._on_ended),
+            (self._source.answered, self._on_answered),
+            (self._source.inspected, self._on_inspected),
+        ):
+            signal.disconnect(slot)
+        if self._session is not None:
+            for layer in self._layers.values():
+                self._session.layers.remove_extra(layer)
+
+
+def _docked(viewer: napari.viewer.Viewer) -> OISWidget:
+    """The segmentation widget of a viewer; opened where there is none."""
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, OISWidget):
+            return widget
+    return viewer.window.add_plugin_dock_widget(settings.PLUGIN, settings.WIDGET)[1]

@@ -1,0 +1,190 @@
+"""The inspector on a small real network: what it shows is what the scripted API gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from napari_ois._napari.inspector import HOVER, WAITING, OrderInspector
+from napari_ois._napari.widget import OISWidget
+from napari_ois.network import OIS
+from napari_ois.network.decoder import compact_decoder
+from napari_ois.network.encoder import CompactEncoder
+from napari_ois.segmentation.inspection import Inspection
+from napari_ois.segmentation.predictor import Predictor
+
+CLICKS = [((20, 30), True), ((50, 70), False)]
+
+
+def small_predictor(model: str = "", device: str = "") -> Predictor:
+    torch.manual_seed(3)
+    encoder = CompactEncoder(widths=(4, 6, 8, 10, 12), depths=(0, 1, 1, 1, 1))
+    network = OIS(
+        encoder,
+        compact_decoder(encoder.out_channels, (4, 6, 8, 8), output=nn.Sigmoid()),
+        compact_decoder(encoder.out_channels, (4, 6, 16, 16), output=nn.Identity()),
+        dim=16,
+        num_heads=4,
+        dense_order=True,
+    )
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.mul_(2.0 if "dense" in name else 1.0)
+            if not parameter.any():
+                parameter.normal_(std=0.3)
+    return Predictor.from_network(network, input_size=64, multiple=32, device="cpu")
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).random((60, 80)).astype(np.float32)
+
+
+@pytest.fixture
+def widget(viewer: Any, picture: np.ndarray, qtbot: Any) -> Iterator[OISWidget]:
+    viewer.add_image(picture, name="scan", scale=(2, 2), translate=(10, 0))
+    made = OISWidget(viewer, small_predictor)
+    qtbot.addWidget(made)
+    with qtbot.waitSignal(made.embedded):
+        made.start()
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def inspector(viewer: Any, widget: OISWidget, qtbot: Any) -> Iterator[OrderInspector]:
+    made = OrderInspector(viewer, widget)
+    qtbot.addWidget(made)
+    yield made
+    made.release()
+
+
+def click(qtbot: Any, widget: OISWidget, place: tuple[int, int], positive: bool = True) -> None:
+    widget.set_polarity(positive)
+    with qtbot.waitSignal(widget.inspected):
+        widget.session.layers.clicks.add(place)
+
+
+def script(picture: np.ndarray, strength: float = 1.0) -> Inspection:
+    """The same clicks by the scripted API."""
+    predictor = small_predictor()
+    predictor.set_image(picture)
+    first = predictor.predict([CLICKS[0][0]], [1])
+    second = predictor.predict([place for place, _ in CLICKS], [1, 0], previous=first)
+    return Inspection(predictor.again(second, order_strength=strength, inspect=True))
+
+
+def test_the_panel_shows_what_a_script_gets(inspector, widget, viewer, picture, qtbot) -> None:
+    assert inspector.sentence.text() == WAITING
+    for place, positive in CLICKS:
+        click(qtbot, widget, place, positive)
+    expected = script(picture)
+    assert inspector.click.value == 1  # the newest
+    shown = viewer.layers["scan attention"]
+    np.testing.assert_allclose(shown.data, expected.attention(1), atol=1e-6)
+    np.testing.assert_array_equal(shown.scale, (2, 2))
+    inspector.click.value, inspector.kind.value = 0, "plain"
+    inspector.block.value, inspector.head.value = 2, 3
+    np.testing.assert_allclose(shown.data, expected.attention(0, kind="plain", block=2, head=3), atol=1e-6)
+    assert inspector.sentence.text().startswith("Order changed")
+    assert f"block 1: {expected.sigma[0, 0]:.1f}" in inspector.sigma.text()
+
+
+def test_the_mask_follows_the_strength_and_comes_back(inspector, widget, picture, qtbot) -> None:
+    for place, positive in CLICKS:
+        click(qtbot, widget, place, positive)
+    trained = widget.session.layers.shown_mask()
+    with qtbot.waitSignal(widget.inspected):
+        inspector.strength.setValue(0.0)
+    np.testing.assert_array_equal(widget.session.layers.shown_mask(), script(picture, 0.0).prediction.mask)
+    assert inspector.sentence.text().startswith("Order changed 0.0 %")
+    with qtbot.waitSignal(widget.inspected):
+        inspector.strength.setValue(1.0)
+    np.testing.assert_array_equal(widget.session.layers.shown_mask(), trained)
+
+
+def test_the_user_s_strokes_survive_the_inspection(inspector, widget, qtbot) -> None:
+    with qtbot.waitSignal(widget.answered):
+        widget.session.layers.clicks.add((20, 30))
+    widget.session.layers.preview.data[0, 0] = 1
+    with qtbot.waitSignal(widget.inspected):
+        inspector._ask()
+    assert widget.session.layers.shown_mask()[0, 0]
+
+
+def test_change_and_band_are_layers(inspector, widget, viewer, qtbot) -> None:
+    click(qtbot, widget, (20, 30))
+    seen = inspector.inspected
+    change = seen.inspection.change(seen.without)
+    np.testing.assert_array_equal(viewer.layers["scan changed by order"].data == 1, change.gained)
+    np.testing.assert_array_equal(viewer.layers["scan changed by order"].data == 2, change.lost)
+    inspector.plot.band.emit((0.2, 0.4))
+    depth = seen.inspection.prediction.depth
+    np.testing.assert_array_equal(viewer.layers["scan depth band"].data == 1, (depth >= 0.2) & (depth <= 0.4))
+    inspector.plot.band.emit(None)
+    assert not viewer.layers["scan depth band"].data.any()
+
+
+def test_the_cursor_reads_the_maps(inspector, widget, viewer, qtbot) -> None:
+    viewer.cursor.position = (10 + 2 * 5, 2 * 7)
+    assert inspector.under_cursor.text() == HOVER
+    click(qtbot, widget, (20, 30))
+    viewer.cursor.position = (10 + 2 * 6, 2 * 7)
+    depth = inspector.inspected.inspection.prediction.depth[6, 7]
+    assert inspector.under_cursor.text().startswith(f"Row 6, column 7: depth {depth:.2f}")
+    viewer.cursor.position = (-500, 0)
+    assert inspector.under_cursor.text() == HOVER
+
+
+def test_without_clicks_there_is_nothing_to_see(inspector, widget, viewer, qtbot) -> None:
+    click(qtbot, widget, (20, 30))
+    widget.clear()
+    assert inspector.sentence.text() == WAITING and inspector.inspected is None
+    assert inspector.attention() is None
+    click(qtbot, widget, (30, 30))
+    assert inspector.inspected is not None
+
+
+def test_its_layers_go_with_it_and_with_the_session(inspector, widget, viewer, qtbot) -> None:
+    click(qtbot, widget, (20, 30))
+    assert "scan attention" in viewer.layers
+    inspector.release()
+    assert "scan attention" not in viewer.layers
+    assert "scan preview" in viewer.layers
+    with qtbot.waitSignal(widget.answered):
+        widget.session.layers.clicks.add((30, 30))  # nothing is asked for an inspector that is closed
+    other = OrderInspector(viewer, widget)
+    qtbot.addWidget(other)
+    with qtbot.waitSignal(widget.inspected):
+        widget.session.layers.clicks.add((31, 30))
+    widget.shutdown()
+    assert [layer.name for layer in viewer.layers] == ["scan", "scan clicks"]
+    assert other.sentence.text() == WAITING
+    other.release()
+
+
+def test_the_figure_is_written(inspector, widget, qtbot, tmp_path: Path, notes) -> None:
+    inspector.save_figure(str(tmp_path / "early.png"))
+    assert not list(tmp_path.iterdir()) and notes[-1] == WAITING
+    click(qtbot, widget, (20, 30))
+    inspector.save_figure(str(tmp_path / "order.png"))
+    from skimage.io import imread
+
+    assert imread(tmp_path / "order.png").std() > 10
+    inspector.save_figure(str(tmp_path / "missing" / "order.png"))
+    assert "could not be written" in notes[-1]
+
+
+def test_it_finds_the_widget_that_is_docked(window: Any, qtbot: Any) -> None:
+    widget = OISWidget(window, small_predictor)
+    window.window.add_dock_widget(widget, name="Order-aware segmentation")
+    inspector = OrderInspector(window)
+    assert inspector._source is widget
+    inspector.release()
+    widget.shutdown()
