@@ -5,9 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from napari_ois.annotation import Clicks, Replay
+from napari_ois.annotation import Clicks, PackedMask, Replay
+from napari_ois.errors import InputError
 
 
 class Diary:
@@ -87,3 +89,51 @@ def test_a_shorter_list_after_an_interruption_is_played_again() -> None:
     replay.answer(clicks)
     assert replay.answer(clicks.first(2).added(5, 5), lambda: True) is None
     assert replay.answer(clicks.first(2)).state == script(clicks.first(2))
+
+
+class Seedable(Diary):
+    """Can go on from a mask: the state is then the mask's pixels."""
+
+    def state_from_mask(self, mask: Any) -> Any:
+        return ("mask", mask.sum())
+
+
+def test_the_first_click_on_a_seeded_object_goes_on_from_the_seed() -> None:
+    predictor = Seedable()
+    replay = Replay(predictor)
+    seed, other = PackedMask.pack(np.eye(4)), PackedMask.pack(np.ones((4, 4)))
+    clicks = Clicks().added(0, 0)
+    first = replay.answer(clicks, seed=seed)
+    assert first.state[0] == ("mask", 4)
+    assert replay.answer(clicks.added(1, 1), seed=seed).state[0] == first.state
+    assert predictor.calls == 2
+    assert replay.answer(clicks, seed=other).state[0] == ("mask", 16)
+    assert replay.answer(clicks).state == script(clicks)
+
+
+def test_negative_clicks_alone_refine_a_seed_from_its_middle() -> None:
+    replay = Replay(Seedable())
+    seed = PackedMask.pack(np.pad(np.ones((3, 3)), 2))
+    prediction = replay.answer(Clicks().added(6, 6, positive=False), seed=seed)
+    assert prediction.state[1:] == (((3.0, 3.0), (6.0, 6.0)), (1, 0))
+    assert replay.answer(Clicks(), seed=seed) is None
+
+
+def test_a_predictor_that_takes_no_mask_says_so() -> None:
+    with pytest.raises(InputError, match="cannot go on from a mask"):
+        Replay(Diary()).answer(Clicks().added(0, 0), seed=PackedMask.pack(np.eye(4)))
+
+
+def test_the_order_s_strength_holds_for_the_whole_play() -> None:
+    asked = []
+
+    class Strong(Diary):
+        def predict(self, points: Any, labels: Any, previous: Any = None, order_strength: float = 1.0) -> Any:
+            asked.append((len(points), order_strength))
+            return super().predict(points, labels, previous)
+
+    replay = Replay(Strong())
+    clicks = Clicks().added(0, 0).added(1, 1)
+    for strength in (1.0, 0.0, 0.0):
+        replay.answer(clicks, order_strength=strength)
+    assert asked == [(1, 1.0), (2, 1.0), (1, 0.0), (2, 0.0)]

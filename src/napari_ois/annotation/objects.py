@@ -1,17 +1,217 @@
-"""One rule: an accepted object never takes a pixel that another object has (rule "keep").
+"""One rule: an object is a value - what the user did to it, and what it wrote when it was accepted.
 
-The function says what to write and where; whoever holds the labels writes it, so that the viewer's
-own undo works. numpy only.
+Its mask is the network's answer to its clicks; where no click was made, its seed; and on top of either the
+user's own edits with the brush, which stay when the clicks change. What is kept is enough to make the same
+mask again, and to take it out of the labels again. numpy only.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_ois.annotation.clicks import Clicks
+from napari_ois.annotation.packed import Box, PackedMask, joined_box
+from napari_ois.annotation.planes import PlaneKey
 from napari_ois.errors import InputError
+
+NO_CLICKS = Clicks()
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A mask that an object starts from, instead of a first click.
+
+    Attributes
+    ----------
+    mask : PackedMask
+    source : str
+        Where it came from: the target's name where it is one of the document's labels, else any text.
+    label : int
+        Its label there; 0 where it had none.
+    """
+
+    mask: PackedMask
+    source: str = ""
+    label: int = 0
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What the user painted into and out of a preview; no pixel is in both.
+
+    Attributes
+    ----------
+    added, removed : PackedMask
+    """
+
+    added: PackedMask
+    removed: PackedMask
+
+    @classmethod
+    def none(cls, shape: tuple[int, int]) -> Edits:
+        """No edits on a plane of this shape."""
+        return cls(PackedMask.empty(shape), PackedMask.empty(shape))
+
+    def painted(self, before: ArrayLike, after: ArrayLike) -> Edits:
+        """With one more stroke; of a pixel painted twice, the later stroke counts.
+
+        Parameters
+        ----------
+        before, after : (H, W) arrays
+            What the preview showed before the stroke and after it, true or nonzero in the object.
+        """
+        old, new = PackedMask.pack(before), PackedMask.pack(after)
+        more, less = new - old, old - new
+        return Edits((self.added | more) - less, (self.removed | less) - more)
+
+    def on(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A (H, W) mask with the edits on top."""
+        return (mask | self.added.unpack()) & ~self.removed.unpack()
+
+    def __bool__(self) -> bool:
+        return bool(self.added) or bool(self.removed)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the network's answer to an object's clicks is asked for and read.
+
+    Attributes
+    ----------
+    order_strength : float
+        See :meth:`napari_ois.Predictor.predict`; 1 as trained.
+    threshold : float or None
+        Probability above which a pixel belongs to the mask; None for the predictor's own.
+    """
+
+    order_strength: float = 1.0
+    threshold: float | None = None
+
+
+DEFAULT_SETTINGS = Settings()
+
+
+class Answer(Protocol):
+    """The part of a prediction that makes a mask."""
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(H, W) bool, at the predictor's own threshold."""
+        ...
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """(H, W) float32 in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What an object wrote into a label array.
+
+    Attributes
+    ----------
+    label : int
+        Its id there.
+    target : str
+        Which label array; the caller's name for it.
+    rule : str
+        ``"keep"`` or ``"overwrite"``.
+    turn : int
+        Later ones lie over earlier ones.
+    written : PackedMask
+        Its pixels: of its mask, those that the rule let it have.
+    denied : PackedMask
+        Pixels of its mask that stayed with others.
+    cleared : PackedMask
+        Pixels that it emptied: of the label that it was seeded from in this array, those it has no more.
+    ground : tuple of (int, PackedMask)
+        Values that no accepted object had put there and that it wrote over: value and where.
+    score : float or None
+        The confidence shown when it was accepted.
+    """
+
+    label: int
+    target: str
+    rule: str
+    turn: int
+    written: PackedMask
+    denied: PackedMask
+    cleared: PackedMask
+    ground: tuple[tuple[int, PackedMask], ...] = ()
+    score: float | None = None
+
+    @cached_property
+    def box(self) -> Box | None:
+        """The smallest box that holds all that it changed."""
+        return joined_box(self.written.box, self.cleared.box)
+
+
+@dataclass(frozen=True)
+class AnnotatedObject:
+    """One object of an image.
+
+    Attributes
+    ----------
+    number : int
+        Who it is in the document; never given twice. Its label in an array is another thing.
+    plane : PlaneKey
+    name : str
+    color : str or None
+        ``"#rrggbb"``, or None for the viewer's own.
+    clicks : Clicks
+    settings : Settings
+    seed : Seed or None
+    edits : Edits or None
+    label : int or None
+        The label it had, or is to have, when accepted; it gets the same one again.
+    accepted : Accepted or None
+        None while it is open.
+    """
+
+    number: int
+    plane: PlaneKey
+    name: str
+    color: str | None = None
+    clicks: Clicks = NO_CLICKS
+    settings: Settings = DEFAULT_SETTINGS
+    seed: Seed | None = None
+    edits: Edits | None = None
+    label: int | None = None
+    accepted: Accepted | None = None
+
+    @property
+    def state(self) -> str:
+        """``"open"`` or ``"accepted"``."""
+        return "open" if self.accepted is None else "accepted"
+
+    def mask(self, answer: Answer | None) -> NDArray[np.bool_] | None:
+        """The object's mask, from the network's answer to its clicks.
+
+        Parameters
+        ----------
+        answer : Prediction or None
+            What :meth:`Replay.answer` gives for :attr:`clicks`, :attr:`seed` and the order's strength; None where
+            there was nothing to ask.
+
+        Returns
+        -------
+        (H, W) bool, or None where there are neither answer nor seed nor edits.
+        """
+        mask: NDArray[np.bool_] | None = None
+        if answer is not None:
+            threshold = self.settings.threshold
+            mask = np.asarray(answer.mask if threshold is None else answer.probability > threshold)
+        elif self.seed is not None:
+            mask = self.seed.mask.unpack()
+        if self.edits is None:
+            return mask
+        return self.edits.on(np.zeros(self.edits.added.shape, bool) if mask is None else mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +239,9 @@ class NewObject:
 
 
 def new_object(labels: ArrayLike, mask: ArrayLike, *, highest: int | None = None) -> NewObject:
-    """Find where a mask goes in a label array under rule "keep".
+    """Find where a mask goes in a label array under rule "keep": no pixel of another object is taken.
+
+    For one mask and one array; a :class:`Document` keeps many, and their history.
 
     Parameters
     ----------

@@ -5,6 +5,12 @@ each with the state of the click before as ``previous``. Where clicks are all ne
 nothing to segment: the play starts with the first click that is positive, and takes the negative
 ones before it along. A click moved or deleted is therefore a new play; the states of the beginning
 that did not change are remembered and not computed again.
+
+An object that began from a mask has one thing more that its answer depends on: the first click goes on from
+that mask (``state_from_mask`` of the predictor) as it would from the click before it. Where its clicks are
+all negative, a positive one in the middle of the mask is played before them. The strength of the order holds
+for the whole play: another one is another play. Edits with the brush lie on top
+of any answer and are no part of the play: see :meth:`AnnotatedObject.mask`.
 """
 
 from __future__ import annotations
@@ -14,7 +20,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from napari_ois.annotation.clicks import Clicks
+from napari_ois.annotation.clicks import Click, Clicks
+from napari_ois.annotation.gestures import deepest_point
+from napari_ois.annotation.packed import PackedMask
+from napari_ois.errors import InputError
 
 
 class Answers(Protocol):
@@ -47,9 +56,19 @@ class Replay:
         self._predictor = predictor
         self._played = Clicks()
         self._states: list[Any] = []  # one a click of _played; None before the first positive one
+        self._seed: PackedMask | None = None
+        self._strength = 1.0
+        self._start: Any = None  # the state that the first positive click goes on from
         self._last: Any = None  # the prediction for all of _played
 
-    def answer(self, clicks: Clicks, interrupted: Callable[[], bool] = _never) -> Any | None:
+    def answer(
+        self,
+        clicks: Clicks,
+        interrupted: Callable[[], bool] = _never,
+        *,
+        seed: PackedMask | None = None,
+        order_strength: float = 1.0,
+    ) -> Any | None:
         """Give the prediction for a list of clicks.
 
         Parameters
@@ -57,14 +76,26 @@ class Replay:
         clicks : Clicks
         interrupted : callable
             Asked before each click; true ends the play. What was computed is kept for the next.
+        seed : PackedMask, optional
+            The mask that the object began from.
+        order_strength : float
+            See :meth:`napari_ois.Predictor.predict`; every click is played with it.
 
         Returns
         -------
         Prediction or None
-            None where no click is positive, or the play was interrupted.
+            None where there is no click, no positive click and no seed, or the play was interrupted.
+
+        Raises
+        ------
+        InputError
+            If the predictor cannot go on from a mask.
         """
+        if seed:
+            clicks = with_positive(clicks, seed)
         if not clicks.has_positive:
             return None
+        self._begin_from(seed or None, order_strength)
         if clicks == self._played and self._last is not None:
             return self._last
         # A state gives no mask: the last click is played even if its state is known.
@@ -76,13 +107,37 @@ class Replay:
             self._play(clicks.first(count))
         return self._last
 
+    def _begin_from(self, seed: PackedMask | None, strength: float) -> None:
+        if (seed, strength) == (self._seed, self._strength):
+            return
+        begin = None
+        if seed is not None:
+            begin = getattr(self._predictor, "state_from_mask", None)
+            if begin is None:
+                raise InputError("This predictor cannot go on from a mask; start the object with a click instead.")
+        self._keep(Clicks(), [], None)
+        self._start = None if begin is None or seed is None else begin(seed.unpack())
+        self._seed, self._strength = seed, strength
+
     def _play(self, clicks: Clicks) -> None:
         previous = self._states[-1] if self._states else None
+        if previous is None:
+            previous = self._start
         if not clicks.has_positive:
             self._keep(clicks, [*self._states, None], None)
             return
-        prediction = self._predictor.predict(clicks.points, clicks.labels, previous=previous)
+        predict: Callable[..., Any] = self._predictor.predict
+        options = {} if self._strength == 1 else {"order_strength": self._strength}  # not every predictor has it
+        prediction = predict(clicks.points, clicks.labels, previous=previous, **options)
         self._keep(clicks, [*self._states, prediction.state], prediction)
 
     def _keep(self, clicks: Clicks, states: list[Any], prediction: Any) -> None:
         self._played, self._states, self._last = clicks, states, prediction
+
+
+def with_positive(clicks: Clicks, seed: PackedMask) -> Clicks:
+    """The clicks that are played on a seeded object: with one in the middle of the seed where all are negative."""
+    if clicks.has_positive or not len(clicks):
+        return clicks
+    row, column = deepest_point(seed)
+    return Clicks((Click(row, column), *clicks))

@@ -27,6 +27,7 @@ from napari_ois.cli.parts import (
     progress_bar,
     spoken_warnings,
 )
+from napari_ois.cli.sessions import export, replay
 from napari_ois.cli.teaching import order_control, train
 from napari_ois.errors import InputError
 
@@ -40,6 +41,8 @@ def main() -> None:
 main.add_command(evaluate)
 main.add_command(order_control)
 main.add_command(train)
+main.add_command(replay)
+main.add_command(export)
 
 
 @main.command(cls=InOrder)

@@ -1,0 +1,168 @@
+"""One rule: the labels of a session follow from its clicks alone - played again, they are the same bit for bit.
+
+Every accepted object is played on its plane by :class:`~napari_ois.annotation.replay.Replay`, its edits are laid
+on top, what it was denied is taken out, and all are painted in the order in which they were accepted, the later
+over the earlier. The masks kept in the session are not used for this; they are what the result is held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ois.annotation.objects import Accepted, AnnotatedObject
+from napari_ois.annotation.packed import PackedMask
+from napari_ois.annotation.planes import PlaneKey
+from napari_ois.annotation.replay import Answers, Replay
+from napari_ois.annotation.session_file import Session
+from napari_ois.errors import InputError
+
+
+class Segments(Answers, Protocol):
+    """The part of a predictor that a playback needs."""
+
+    def set_image(self, image: Any, channel_axis: int | None = None) -> None:
+        """Embed an image. See :class:`napari_ois.Predictor`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """One object played again.
+
+    Attributes
+    ----------
+    obj : AnnotatedObject
+        As the session has it.
+    mask : PackedMask
+        Its mask now, before others' pixels are taken out of it.
+    differs : int
+        Pixels in which what it may write differs from what it wrote.
+    """
+
+    obj: AnnotatedObject
+    accepted: Accepted
+    mask: PackedMask
+
+    @property
+    def written(self) -> PackedMask:
+        """Its pixels: what it was denied when it was accepted, it does not get now."""
+        return self.mask - self.accepted.denied
+
+    @property
+    def differs(self) -> int:
+        """Pixels in which it is not what the session holds."""
+        then = self.accepted.written
+        return (self.written - then).area + (then - self.written).area
+
+
+def spatial_shape(image: Any, ndim: int, channel_axis: int | None = None) -> tuple[int, ...]:
+    """Shape of an image without colour or channels.
+
+    Parameters
+    ----------
+    image : array
+    ndim : int
+        Axes that the objects' planes know.
+    channel_axis : int, optional
+        The axis of channels; without one, an axis too many at the end is colour.
+
+    Raises
+    ------
+    InputError
+        If the image has another number of axes.
+    """
+    shape = [int(side) for side in image.shape]
+    if channel_axis is not None and -len(shape) <= channel_axis < len(shape):
+        del shape[channel_axis]
+    elif len(shape) == ndim + 1:
+        del shape[-1]
+    if len(shape) != ndim:
+        raise InputError(f"The image of shape {tuple(image.shape)} does not have the {ndim} axes of this session.")
+    return tuple(shape)
+
+
+def plane_pixels(image: Any, plane: PlaneKey, channel_axis: int | None = None) -> NDArray[Any]:
+    """Read one plane of an image: (H, W), or (H, W, C) with channels or colour behind; only it is read."""
+    spatial_shape(image, plane.ndim, channel_axis)
+    if channel_axis is None:
+        return np.asarray(plane.view(image))
+    first = channel_axis % len(image.shape)
+    channels = []
+    for channel in range(image.shape[first]):
+        cut = image[(slice(None),) * first + (channel,)]
+        channels.append(np.asarray(plane.view(cut)))
+    return np.stack(channels, axis=-1)
+
+
+def play_session(session: Session, image: Any, predictor: Segments) -> Iterator[Played]:
+    """Play the accepted objects of a session, plane by plane, so that each is embedded once.
+
+    Parameters
+    ----------
+    session : Session
+        ``view`` may hold ``channel_axis``.
+    image : array
+        Of any kind and number of axes; each plane with objects is read.
+    predictor : Predictor
+
+    Raises
+    ------
+    InputError
+        If an object's plane is not in the image, or it has nothing to be made from.
+    """
+    channel_axis = session.view.get("channel_axis")
+    planes: dict[PlaneKey, list[AnnotatedObject]] = {}
+    for obj in session.accepted:
+        planes.setdefault(obj.plane, []).append(obj)
+    for plane, objects in planes.items():
+        plane.shape_in(spatial_shape(image, plane.ndim, channel_axis))
+        pixels = plane_pixels(image, plane, channel_axis)
+        replay: Replay | None = None
+        for obj in objects:
+            prediction = None
+            if len(obj.clicks):
+                if replay is None:  # planes of seeds and brush strokes alone need no network
+                    predictor.set_image(pixels, channel_axis=None if channel_axis is None else 2)
+                    replay = Replay(predictor)
+                seed = None if obj.seed is None else obj.seed.mask
+                strength = obj.settings.order_strength
+                prediction = replay.answer(obj.clicks, seed=seed, order_strength=strength)
+            mask = obj.mask(prediction)
+            if mask is None or obj.accepted is None:
+                raise InputError(f"{obj.name} has no positive click, no seed and no brush strokes to be made from.")
+            yield Played(obj, obj.accepted, PackedMask.pack(mask))
+
+
+def paint_session(played: list[Played], shape: tuple[int, ...]) -> dict[str, NDArray[np.int32]]:
+    """Make label arrays of the objects played.
+
+    Parameters
+    ----------
+    played : list of Played
+        In any order.
+    shape : tuple of int
+        Of the image, without colour or channels.
+
+    Returns
+    -------
+    dict of str to int32 array
+        By the names of the targets; what other labels these held before any object is not in them.
+    """
+    arrays: dict[str, NDArray[np.int32]] = {}
+    for one in sorted(played, key=lambda each: each.accepted.turn):
+        accepted, written = one.accepted, one.written
+        labels = arrays.setdefault(accepted.target, np.zeros(shape, np.int32))
+        if written.box is None:
+            continue
+        top, left, bottom, right = written.box
+        part = one.obj.plane.view(labels)[top:bottom, left:right]
+        inside = written.window(written.box)
+        if accepted.rule == "keep":  # where a mask came out larger than it was, it still takes nothing
+            inside = inside & (part == 0)
+        part[inside] = accepted.label
+    return arrays

@@ -1,0 +1,191 @@
+"""One rule: what a session holds can be made again, and labels leave in the format that others read.
+
+Both commands stand on :mod:`napari_ois.annotation`; the viewer offers the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from napari_ois.cli.parts import load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_ois.annotation.playback import Played
+    from napari_ois.annotation.session_file import Session
+
+
+@click.command()
+@click.argument("session", type=click.Path(path_type=Path))
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
+@click.option("--force", is_flag=True, help="Go on with another image, model or setting than the session's.")
+@click.option("--check", is_flag=True, help="Exit with code 1 if any mask differs from the session's.")
+@model_options
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    session: Path,
+    image: Path,
+    output: Path,
+    force: bool,
+    check: bool,
+    model: str,
+    device: str,
+    precision: str,
+    input_size: int | None,
+) -> None:
+    """Make the labels of SESSION again from its clicks on IMAGE.
+
+    The model, its input size and its precision are those of the session unless others are given. Writes
+    one TIFF for each set of labels (labels.tif) and the table of its objects (labels.csv).
+    """
+    from napari_ois.annotation.playback import paint_session, play_session, spatial_shape
+    from napari_ois.annotation.session_file import load_session
+    from napari_ois.annotation.signature import ImageSignature
+    from napari_ois.segmentation.files import check_target, read_image
+
+    check_target(output)
+    saved = load_session(session)
+    objects = saved.accepted
+    if not objects:
+        raise InputError(f"{session} holds no accepted object; there is nothing to make again.")
+    pixels = read_image(image)
+    if not force and not saved.image.same_image(ImageSignature.of(pixels)):
+        raise InputError(f"{image} is not the image of {session} (its pixels differ); add --force to go on with it.")
+    shape = spatial_shape(pixels, objects[0].plane.ndim, saved.view.get("channel_axis"))
+    chosen = _Model.of(ctx, saved, model, precision, input_size)
+    if not force:
+        _check_settings(saved)
+    with progress_bar(len(objects), "replay") as step, spoken_warnings():
+        predictor = load_predictor(chosen.name, device, chosen.precision, chosen.input_size)
+        if not force:
+            _check_model(saved, predictor.model_info)
+        played = []
+        for one in play_session(saved, pixels, predictor):
+            played.append(one)
+            step(1)
+    _write(output, saved, played, paint_session(played, shape))
+    differing = 0
+    for one in sorted(played, key=lambda each: each.accepted.turn):
+        differing += bool(one.differs)
+        state = f"{one.differs} pixels differ" if one.differs else "as in the session"
+        click.echo(f"{one.obj.name}, label {one.accepted.label}: {one.written.area} pixels, {state}.")
+    click.echo(f"{len(played) - differing} of {len(played)} objects are as in the session; labels are in {output}.")
+    if check and differing:
+        ctx.exit(1)
+
+
+@click.command()
+@click.argument("labels", type=click.Path(path_type=Path))
+@click.option("--to", "to", help="tiff, ome-zarr, coco, imagej, csv; by default what the output's suffix says.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="File to write.")
+@click.option("--session", type=click.Path(path_type=Path), help="Session with the objects' names, scores, pixel size.")
+@click.option("--target", default="labels", show_default=True, help="Which labels of the session these are.")
+@click.option("--pixel-size", help="Size of a pixel along each axis, like 0.5,0.2,0.2.")
+@click.option("--unit", help="Unit of the pixel size, like micrometer.")
+def export(
+    labels: Path,
+    to: str | None,
+    output: Path,
+    session: Path | None,
+    target: str,
+    pixel_size: str | None,
+    unit: str | None,
+) -> None:
+    """Write LABELS (a TIFF, .npy or image of ids) in another format."""
+    import numpy as np
+
+    from napari_ois.annotation.export import choose_format, export_labels
+    from napari_ois.annotation.features import features
+    from napari_ois.annotation.session_file import load_session
+    from napari_ois.segmentation.files import check_target, read_image
+
+    chosen = choose_format(output, to)
+    check_target(output.absolute().parent)
+    size = None if pixel_size is None else _numbers(pixel_size)
+    saved = None if session is None else load_session(session)
+    if saved is not None:
+        size, unit = size or saved.pixel_size, unit or saved.unit
+    array = read_image(labels)
+    table = None
+    if saved is not None:
+        table = features(saved.objects, target, pixel_size=size, unit=unit or "pixel")
+        if not table["index"]:
+            raise InputError(f'{session} holds no accepted object in "{target}"; name the labels with --target.')
+    output.absolute().parent.mkdir(parents=True, exist_ok=True)
+    export_labels(array, output, to=chosen, features=table, pixel_size=size, unit=unit or "pixel")
+    click.echo(f"{output}: {chosen}, {np.count_nonzero(np.unique(array))} objects.")
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What to load: what was asked for, else what the session was made with."""
+
+    name: str
+    precision: str
+    input_size: int | None
+
+    @classmethod
+    def of(cls, ctx: click.Context, saved: Session, name: str, precision: str, input_size: int | None) -> _Model:
+        then = saved.model
+
+        def given(option: str) -> bool:
+            return ctx.get_parameter_source(option) is not click.core.ParameterSource.DEFAULT
+
+        if not given("model"):
+            name = str(then.get("name") or name)
+        if not given("precision"):
+            precision = str(then.get("precision") or precision)
+        if input_size is None and isinstance(then.get("input_size"), int):
+            input_size = then["input_size"]
+        return cls(name, precision, input_size)
+
+
+def _check_settings(saved: Session) -> None:
+    """Refuse what changes masks and cannot be set here."""
+    unknown = sorted({*saved.view} - {"channel_axis"}) + sorted(saved.order)
+    if unknown:
+        raise InputError(
+            f"The session was made with settings that a replay does not know ({', '.join(unknown)}); "
+            "add --force to go on without them."
+        )
+
+
+def _check_model(saved: Session, info: Any) -> None:
+    then, now = saved.model.get("sha256"), getattr(info, "sha256", None)
+    if then and now and then != now:
+        raise InputError(
+            f'The weights of "{info.name}" are not those of the session (their hashes differ); '
+            "give --model with the right file, or add --force."
+        )
+
+
+def _write(output: Path, saved: Session, played: list[Played], arrays: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    from napari_ois.annotation.export import write_labels_tiff
+    from napari_ois.annotation.features import features, to_csv
+    from napari_ois.segmentation.files import whole_folder
+
+    now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
+    size = saved.pixel_size
+    with whole_folder(output) as folder:
+        for target, array in arrays.items():
+            name = re.sub(r"[^\w .-]", "_", target).strip(". ") or "labels"
+            fits = size if size is not None and len(size) == array.ndim else None
+            write_labels_tiff(folder / f"{name}.tif", array, fits, saved.unit)
+            table = features(now, target, pixel_size=fits, unit=saved.unit)
+            (folder / f"{name}.csv").write_text(to_csv(table), encoding="utf-8")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f'"{text}" is no pixel size; write numbers like 0.5,0.2,0.2.') from error

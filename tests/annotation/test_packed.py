@@ -1,0 +1,80 @@
+"""A packed mask is COCO's own text, unpacks to the same pixels, and joins like the pixels do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_ois.annotation import PackedMask
+from napari_ois.errors import InputError
+
+
+def _square():
+    mask = np.zeros((4, 4), bool)
+    mask[1:3, 1:3] = True
+    return mask
+
+
+# Texts as pycocotools 2 writes them.
+@pytest.mark.parametrize(
+    ("mask", "counts"),
+    [
+        (np.zeros((3, 4), bool), "<"),
+        (np.ones((3, 4), bool), "0<"),
+        (np.eye(5, dtype=bool), "0150000000"),
+        (_square(), "52203"),
+    ],
+)
+def test_counts_are_coco_s(mask, counts) -> None:
+    assert PackedMask.pack(mask).counts == counts
+    np.testing.assert_array_equal(PackedMask((mask.shape), counts).unpack(), mask)
+
+
+def test_any_mask_comes_back_and_joins_like_its_pixels() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        shape = tuple(int(side) for side in random.integers(1, 40, 2))
+        one, two = (random.random(shape) < random.random() for _ in range(2))
+        a, b = PackedMask.pack(one), PackedMask.pack(two)
+        np.testing.assert_array_equal(a.unpack(), one)
+        assert a.area == one.sum()
+        assert (a | b) == PackedMask.pack(one | two)
+        assert (a & b) == PackedMask.pack(one & two)
+        assert (a - b) == PackedMask.pack(one & ~two)
+        assert PackedMask.from_record(a.to_record()) == a
+
+
+def test_the_box_and_the_window_hold_the_mask() -> None:
+    mask = np.zeros((50, 60), bool)
+    mask[10:20, 30:33] = mask[15, 5] = True
+    packed = PackedMask.pack(mask)
+    assert packed.box == (10, 5, 20, 33)
+    np.testing.assert_array_equal(packed.window((12, 20, 40, 60)), mask[12:40, 20:60])
+    assert PackedMask.empty((3, 3)).box is None
+    assert not PackedMask.empty((3, 3))
+
+
+def test_long_runs_take_several_characters() -> None:
+    mask = np.zeros((700, 900), bool)
+    mask[100:600, 200:800] = True
+    packed = PackedMask.pack(mask)
+    assert packed.area == 300_000
+    assert len(packed.counts) < 1300  # two characters a column
+    np.testing.assert_array_equal(packed.unpack(), mask)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [None, {}, {"size": [2, 2]}, {"size": [2, 2], "counts": ""}, {"size": [2, 2], "counts": "é"},
+     {"size": [2, 2], "counts": "5"}, {"size": [2, 2], "counts": "T"}, {"size": [2, 2], "counts": 4}],
+)  # fmt: skip
+def test_a_damaged_record_is_refused(record) -> None:
+    with pytest.raises(InputError, match="mask"):
+        PackedMask.from_record(record)
+
+
+def test_what_is_no_plane_is_refused() -> None:
+    with pytest.raises(InputError, match="rows and columns"):
+        PackedMask.pack(np.zeros((2, 2, 2)))
+    with pytest.raises(InputError, match="one plane"):
+        PackedMask.empty((2, 2)) | PackedMask.empty((2, 3))
