@@ -325,6 +325,24 @@ def test_without_close_ups_the_whole_image_is_seen(network):
     assert len(network.embedded) == 1
 
 
+def test_a_mask_from_elsewhere_becomes_a_state(network):
+    predictor = Predictor.from_network(network, input_size=64, multiple=32, device="cpu", close_up=True)
+    predictor.set_image(np.zeros((400, 400), np.float32))
+    mask = np.zeros((400, 400), bool)
+    mask[100:140, 200:240] = True
+    state = predictor.state_from_mask(mask)
+    assert state.view.shape == (80, 80) and state.view.holds(np.array([[100, 200], [139, 239]], np.float32)).all()
+    assert ((state.logits[0, 0] > 0).sum() - 32 * 32).abs() < 64
+    predictor.predict([(120, 220)], [1], previous=state)
+    torch.testing.assert_close(network.previous[0], state.logits)
+    large = np.ones((400, 400), bool)
+    assert predictor.state_from_mask(large).view.shape == (400, 400)
+    with pytest.raises(InputError, match="shape"):
+        predictor.state_from_mask(mask[:50])
+    with pytest.raises(InputError, match="empty"):
+        predictor.state_from_mask(~large)
+
+
 def test_half_precision_runs_on_the_cpu_when_asked():
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     full, half = compact(), compact(precision="bf16")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from napari_ois.checkpoints import ModelInfo
     from napari_ois.network import OIS
 
+SURE = 6.0
+"""Logit of a pixel that a given mask holds: probability 0.998."""
+
 MOST_STRENGTH = 16.0
 """Order is multiplied by at most this much: beyond it, attention only sees what lies exactly as deep."""
 
@@ -284,6 +287,42 @@ class Predictor:
         before = None if state.before is None else (state.before, state.view)
         answer = self._runner.run(lambda: self._runner.decode(scene.look(state.view), asked, before))
         return self._prediction(scene, asked, answer)
+
+    def state_from_mask(self, mask: ArrayLike) -> PredictionState:
+        """Make a state of a mask that comes from elsewhere, to be refined by clicks.
+
+        Parameters
+        ----------
+        mask : (H, W) array
+            True or nonzero on the object: a painted blob, a label of another program, the slice before.
+
+        Returns
+        -------
+        PredictionState
+            Pass it as ``previous`` with the first click.
+
+        Raises
+        ------
+        InputError
+            If no image is set, the mask has another shape, or it is empty.
+        """
+        scene = self._current()
+        shape = np.asarray(mask) != 0
+        if shape.shape != scene.shape:
+            raise InputError(
+                f"The mask has shape {shape.shape}, but the image has {scene.shape}; give one of its size."
+            )
+        if not shape.any():
+            raise InputError("The mask is empty; give one with the object on it, or none.")
+        view = scene.whole.view
+        if self._close_up is not None:
+            rows, columns = np.nonzero(shape)
+            inside = np.array([[rows[0], columns[0]]], np.float32)
+            view = self._close_up.closer(shape, view, inside, scene.shape) or view
+        size = scene.look(view).geometry.input_shape
+        share = resize(shape[view.rows, view.columns].astype(np.float32), size)
+        logits = torch.from_numpy(SURE * (2 * share - 1))[None, None].to(self._runner.placement.device)
+        return PredictionState(logits=logits, view=view, image=scene)
 
     # -- how --------------------------------------------------------------------------------------
 
