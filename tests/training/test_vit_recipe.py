@@ -12,11 +12,12 @@ pytest.importorskip("transformers", reason="the ViT models need the extra 'vit'"
 
 
 from napari_ois.errors import InputError, WeightsError
-from napari_ois.network import PRESETS, Preset
+from napari_ois.network import PRESETS, Preset, build
 from napari_ois.network.vit import SIZES, ViTSize
 from napari_ois.training.batches import Phase
 from napari_ois.training.recipe import learning_rate, recipe_for
 from napari_ois.training.scenes import write_cache
+from napari_ois.training.step import depth_inside, set_learning
 from napari_ois.training.trainer import Trainer
 
 TINY = ViTSize(
@@ -69,14 +70,47 @@ def test_without_depth_weights_it_says_how_to_get_them(scenes, tmp_path, monkeyp
 def test_the_paper_recipe():
     recipe = recipe_for("ois-vitb")
     assert (recipe.loss, recipe.rate, recipe.clip, recipe.ema) == ("nfl", 5e-5, math.inf, 0.0)
+    assert (recipe.rounds, recipe.random_start, recipe.at_maximum) == ((0.25,) * 4, 1.0, 0.0)
+    assert (recipe.view, recipe.objects, recipe.betas, recipe.weight_decay) == ("whole", 1, (0.9, 0.999), 0.0)
     assert recipe.phases[0].size == 1022 and recipe.steps * recipe.phases[0].images == 15 * 30_000
-    rates = [learning_rate(recipe, step) for step in (5, recipe.steps // 2, recipe.steps - 1)]
-    assert rates == pytest.approx([5e-5, 5e-5, 5e-6])
+    twelve = 12 * 2500  # epochs
+    rates = [learning_rate(recipe, step) for step in (5, twelve - 1, twelve + 1, recipe.steps - 1)]
+    assert rates == pytest.approx([5e-5, 5e-5, 5e-6, 5e-6])
     with pytest.raises(InputError, match="no preset"):
         recipe_for("ois-huge")
 
 
-@pytest.mark.parametrize("wrong", [{"loss": "hinge"}, {"schedule": "stairs"}])
+def test_frozen_parts_stay_in_eval_mode_while_the_rest_trains(tiny):
+    model = build("tiny-vit")
+    set_learning(model)
+    assert not any(m.training for part in (model.encoder, model.depth_decoder) for m in part.modules())
+    assert model.mask_decoder.training and all(block.training for block in model.blocks)
+
+
+def test_a_batch_in_several_passes_teaches_the_same(tiny, weights, scenes, tmp_path):
+    """Without batch norm, the passes differ by rounding only; Adam would enlarge that, so gradients are compared."""
+    recipe = recipe_for("tiny-vit", steps=1, phases=(Phase(1.0, 56, 4),))
+    gradients, notes = [], []
+    for passes in (1, 3):
+        trainer = Trainer(
+            recipe, tmp_path / f"{passes}", pack=None, scenes=scenes, depth_weights=weights, accumulate=passes
+        )
+        notes.append(trainer._train_step(trainer.stream[0]))
+        gradients.append({n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-6, msg=name)
+    assert notes[1] == pytest.approx(notes[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("wrong", [{"loss": "hinge"}, {"schedule": "stairs"}, {"view": "sideways"}])
 def test_names_that_no_training_knows_are_refused(wrong):
     with pytest.raises(InputError, match=f"no {next(iter(wrong))}"):
         recipe_for("ois-compact", **wrong)
+
+
+def test_padding_does_not_widen_the_stretch_of_depth():
+    raw = torch.tensor([[-50.0, 2.0, 4.0], [90.0, 3.0, 2.0]])[None, None]
+    valid = torch.tensor([[False, True, True], [False, True, True]])[None, None]
+    expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.5, 0.0]])[None, None]
+    torch.testing.assert_close(depth_inside(raw, valid), expected)

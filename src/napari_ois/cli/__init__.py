@@ -28,7 +28,7 @@ from napari_ois.cli.parts import (
     spoken_warnings,
 )
 from napari_ois.cli.sessions import export, replay
-from napari_ois.cli.teaching import order_control, train
+from napari_ois.cli.teaching import depth_accuracy, finetune, order_control, train
 from napari_ois.errors import InputError
 
 
@@ -40,7 +40,9 @@ def main() -> None:
 
 main.add_command(evaluate)
 main.add_command(order_control)
+main.add_command(depth_accuracy)
 main.add_command(train)
+main.add_command(finetune)
 main.add_command(replay)
 main.add_command(export)
 

@@ -11,6 +11,79 @@ import click
 from napari_ois.cli.parts import load_predictor, model_options, progress_bar, spoken_warnings
 
 
+@click.command()
+@click.option("--from", "start", default="ois-compact", show_default=True, help="Model or checkpoint to start from.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="images + masks, or MANIFEST.csv.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder for the checkpoint.")
+@click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
+@click.option("--encoder", is_flag=True, help="Train the image encoder too; slower, for images of a new kind.")
+@click.option("--holdout", default=0.2, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True)
+@click.option("--precision", default="auto", show_default=True, help="auto, fp32, half, bf16, fp16.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report for programs.")
+def finetune(
+    start: str,
+    data: Path,
+    output: Path,
+    minutes: float,
+    encoder: bool,
+    holdout: float,
+    seed: int,
+    device: str,
+    precision: str,
+    as_json: bool,
+) -> None:
+    """Train a model further on your own labels, and say what it was worth.
+
+    Part of the images is kept back; on it, clicks are counted before and after. --minutes are of training;
+    counting comes on top. A checkpoint that did not get better is written under a name that says so.
+    """
+    from napari_ois.training import finetune as tuning
+
+    with progress_bar(1000, "fine-tuning") as step, spoken_warnings():
+        report = tuning.finetune(
+            data,
+            output,
+            start=start,
+            minutes=minutes,
+            encoder=encoder,
+            holdout=holdout,
+            seed=seed,
+            device=device,
+            precision=precision,
+            progress=step,
+        )
+    click.echo(json.dumps(tuning.as_record(report), indent=2) if as_json else tuning.format_report(report))
+
+
+@click.command("depth-accuracy")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--pairs", default=2000, show_default=True, type=click.IntRange(1), help="Pairs of pixels of an image.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures for programs.")
+@model_options
+def depth_accuracy(
+    data: Path,
+    pairs: int,
+    as_json: bool,
+    model: str,
+    device: str,
+    precision: str,
+    input_size: int | None,
+) -> None:
+    """Measure how often the estimated depth orders two pixels of DATA as measured depth does.
+
+    DATA holds a MANIFEST.csv that names depth images. Half is chance.
+    """
+    from napari_ois.training import depth_check as check
+
+    items = check.images_with_depth(data)
+    predictor = load_predictor(model, device, precision, input_size)
+    with progress_bar(len(items), "images") as step, spoken_warnings():
+        found = check.depth_accuracy(predictor, items, pairs=pairs, progress=step)
+    click.echo(json.dumps(asdict(found), indent=2) if as_json else check.format_accuracy(found))
+
+
 @click.command("order-control")
 @click.option("--scenes", default=150, show_default=True, type=click.IntRange(1), help="Made scenes.")
 @click.option("--kind", default="photo", show_default=True, help="photo, microscopy, medical or all.")
@@ -39,7 +112,7 @@ def order_control(
 
 @click.command()
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Its folder.")
-@click.option("--data", type=click.Path(path_type=Path), help="Collection with MANIFEST.csv.")
+@click.option("--data", type=click.Path(path_type=Path), help="Real images: MANIFEST.csv, HQSeg-44K, images + masks.")
 @click.option("--scenes", type=click.IntRange(0), help="Made scenes; by default 3600, for ViT presets none.")
 @click.option("--preset", default="ois-compact", show_default=True, help="Network to train.")
 @click.option("--steps", type=click.IntRange(1), help="Length; by default the recipe's.")
@@ -51,6 +124,11 @@ def order_control(
 @click.option("--device", default="auto", show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(0))
+@click.option("--precision", default="auto", show_default=True, help="auto, fp32, half, bf16, fp16.")
+@click.option("--accumulate", default=1, show_default=True, type=click.IntRange(1), help="Passes of one batch.")
+@click.option("--dev", type=click.Path(path_type=Path), help="Images to measure on; keeps best.pt.")
+@click.option("--dev-every", default=1000, show_default=True, type=click.IntRange(1), help="Steps between.")
+@click.option("--tensorboard", is_flag=True, help="Write a TensorBoard log too.")
 @click.option("--export", "target", type=click.Path(path_type=Path), help="Write weights as safetensors.")
 def train(
     output: Path,
@@ -66,11 +144,17 @@ def train(
     device: str,
     minutes: float | None,
     workers: int,
+    precision: str,
+    accumulate: int,
+    dev: Path | None,
+    dev_every: int,
+    tensorboard: bool,
     target: Path | None,
 ) -> None:
     """Train a network, or go on with a training that was stopped.
 
     Learns from made scenes and, with --data, from real images. The folder holds checkpoints and a log.
+    On several GPUs, which divide the batch: accelerate launch --num_processes N --no_python napari-ois train ...
     """
     from napari_ois.checkpoints import export
     from napari_ois.network import PRESETS
@@ -78,10 +162,12 @@ def train(
     from napari_ois.segmentation.placement import choose_device
     from napari_ois.training.recipe import recipe_for
     from napari_ois.training.run import train as run
+    from napari_ois.training.team import join_team
 
     for folder in (output, None if target is None else target.parent):
         if folder is not None:
             check_target(folder)
+    chosen = str(choose_device(device))
     recipe = recipe_for(preset, seed=seed)  # an unknown preset is said now, not after the scenes are made
     if steps is not None:
         recipe = replace(recipe, steps=steps)
@@ -95,12 +181,19 @@ def train(
         data=data,
         scenes=scenes,
         cache=cache,
-        device=str(choose_device(device)),
+        device=chosen,
         seconds=None if minutes is None else minutes * 60,
         workers=workers,
         depth_weights=depth_weights,
         start=start,
+        precision=precision,
+        accumulate=accumulate,
+        dev=dev,
+        dev_every=dev_every,
+        tensorboard=tensorboard,
     )
+    if not join_team(chosen).leads:
+        return
     click.echo(f"{trainer.step} of {recipe.steps} steps are done; checkpoint: {trainer.checkpoint}")
     if target is not None:
         export(trainer.checkpoint, target, {})

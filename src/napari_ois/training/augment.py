@@ -39,6 +39,28 @@ def recolour(rng: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
     return rgb
 
 
+def recolour_mildly(rng: np.random.Generator, rgb: np.ndarray) -> np.ndarray:
+    """SegNext's colour changes: brightness and contrast, then a shift of each colour, each in three of four pictures.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    rgb : (H, W, 3) uint8
+
+    Returns
+    -------
+    (H, W, 3) uint8
+    """
+    gain, offset = 1.0, np.zeros(3)
+    if rng.random() < 0.75:
+        gain = 1 + rng.uniform(-0.15, 0.40)
+        offset = offset + 255 * rng.uniform(-0.25, 0.25)
+    if rng.random() < 0.75:
+        offset = offset + rng.uniform(-10, 10, 3)
+    level = np.arange(256)[:, None] * gain + offset
+    return cv2.LUT(rgb, np.clip(np.round(level), 0, 255).astype(np.uint8)[:, None, :])
+
+
 def _curves(rng: np.random.Generator, *, tinted: bool) -> np.ndarray:
     """(256, 1, 3) uint8 table: contrast, brightness, gamma and tint in one look-up."""
     level = np.linspace(0.0, 1.0, 256, dtype=np.float32)[:, None]

@@ -1,14 +1,15 @@
 """Batches of windows from real images and made scenes.
 
-The rule of this file: batch ``step`` depends on the seed and on ``step`` alone, never on what was drawn
-before, so that a training that is stopped and resumed sees exactly the batches that it would have seen.
+The rule of this file: window ``number`` of batch ``step`` depends on the seed and on those two alone, never on
+what was drawn before or by whom, so that a training that is stopped and resumed, or divided over several
+devices, sees exactly the windows that it would have seen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,9 +17,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from napari_ois.errors import InputError
-from napari_ois.training.packing import Pack, load_pack
+from napari_ois.training.packing import load_pack
 from napari_ois.training.scenes import SceneCache, load_cache
-from napari_ois.training.windows import Window, sample_window
+from napari_ois.training.windows import WHOLE_IMAGE, Window, sample_whole, sample_window
 
 _DRAWS = 20
 """Images without a usable object are drawn again, this often."""
@@ -74,12 +75,55 @@ class Batch:
         Which window an object is in.
     depth : (B, 1, S, S) float32 tensor
         0 to 1 over each window, larger = nearer, NaN = unknown.
+    valid : (B, 1, S, S) bool tensor
+        Whether a pixel shows the image, and not padding.
+    numbers : (B,) int64 tensor
+        Numbers of the windows in the step's whole batch, which may be divided over devices.
     """
 
     rgb: Tensor
     targets: Tensor
     image_index: Tensor
     depth: Tensor
+    valid: Tensor
+    numbers: Tensor
+
+    def split(self, parts: int) -> list[Batch]:
+        """Divide the windows into so many batches (fewer where there are fewer windows), in turns."""
+        if parts <= 1:
+            return [self]
+        pieces = []
+        for first in range(min(parts, len(self.rgb))):
+            windows = torch.arange(first, len(self.rgb), parts)
+            place = torch.full((len(self.rgb),), -1)
+            place[windows] = torch.arange(len(windows))
+            index = place[self.image_index]
+            own = index >= 0
+            pieces.append(
+                Batch(
+                    self.rgb[windows],
+                    self.targets[own],
+                    index[own],
+                    self.depth[windows],
+                    self.valid[windows],
+                    self.numbers[windows],
+                )
+            )
+        return pieces
+
+
+class ImageSource(Protocol):
+    """Real images to draw from: a :class:`~napari_ois.training.packing.Pack`, or files read when drawn."""
+
+    @property
+    def images(self) -> Any:
+        """One entry an image, with ``kind`` and ``union_ok``."""
+
+    def image(self, i: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Picture, ids and depth of image `i`."""
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """Draw an image with objects."""
 
 
 class BatchStream(Dataset[Batch]):
@@ -87,8 +131,10 @@ class BatchStream(Dataset[Batch]):
 
     Parameters
     ----------
-    pack, scenes : path or None
-        Folder of packed real images, and of cached scenes; at least one.
+    pack : path, ImageSource or None
+        Folder of packed real images, or images in another form.
+    scenes : path or None
+        Folder of cached scenes; at least one of the two.
     phases : list of Phase
     steps : int
         Length of the training, which the phases are shares of.
@@ -97,11 +143,22 @@ class BatchStream(Dataset[Batch]):
         Share of windows from real images, where both sources are given.
     objects : int
         Most objects of one window.
+    view : "window" or "whole"
+        How real images are shown; see :func:`sample_window` and :func:`sample_whole`.
+    whole : float
+        Of "window": share of windows that show the whole image.
+    share : (int, int)
+        Which of how many devices this one is: it gets every n-th window of a batch.
+
+    Raises
+    ------
+    InputError
+        If there is no source, or a batch cannot be divided over the devices.
     """
 
     def __init__(
         self,
-        pack: Path | None,
+        pack: Path | ImageSource | None,
         scenes: Path | None,
         *,
         phases: list[Phase],
@@ -109,16 +166,23 @@ class BatchStream(Dataset[Batch]):
         seed: int = 0,
         real_share: float = 0.5,
         objects: int = 3,
+        view: str = "window",
+        whole: float = WHOLE_IMAGE,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         if pack is None and scenes is None:
             raise InputError("Training needs packed images, cached scenes or both; none was given.")
-        self.paths = (pack, scenes)
+        fewest = min(images for phase in phases for _, images in ((phase.size, phase.images), *phase.turns))
+        if fewest < share[1]:
+            raise InputError(f"A batch of {fewest} windows cannot be divided over {share[1]} devices; use fewer.")
+        self.sources = (pack, scenes)
+        self.view, self.whole, self.share = view, whole, share
         self.phases = phases
         self.steps = steps
         self.seed = seed
         self.objects = objects
         self.real_share = 0.0 if pack is None else 1.0 if scenes is None else real_share
-        self._pack: Pack | None = None
+        self._pack: ImageSource | None = None
         self._scenes: SceneCache | None = None
         self._depth_only: list[int] = []
 
@@ -132,24 +196,24 @@ class BatchStream(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         self._open()
         phase = self.phase(step)
-        rng = np.random.default_rng([self.seed, step])
         size, images = phase.batch(step)
-        windows = [self._window(rng, size, phase.tight) for _ in range(images)]
-        if not any(len(w.targets) for w in windows):
-            raise InputError("A batch has no object at all; the training data are too poor.")
+        numbers = range(self.share[0], images, self.share[1])
+        windows = [self._window(np.random.default_rng([self.seed, step, n]), size, phase.tight) for n in numbers]
         counts = torch.tensor([len(w.targets) for w in windows])
         return Batch(
             rgb=torch.from_numpy(np.stack([w.rgb for w in windows])).permute(0, 3, 1, 2),
             targets=torch.from_numpy(np.concatenate([w.targets for w in windows])),
             image_index=torch.arange(len(windows)).repeat_interleave(counts),
             depth=torch.from_numpy(np.stack([stretched_depth(w) for w in windows]))[:, None],
+            valid=torch.from_numpy(np.stack([w.valid for w in windows]))[:, None],
+            numbers=torch.tensor(list(numbers)),
         )
 
     def _open(self) -> None:
         """Map the files in the process that reads them."""
-        pack, scenes = self.paths
+        pack, scenes = self.sources
         if pack is not None and self._pack is None:
-            self._pack = load_pack(pack)
+            self._pack = load_pack(pack) if isinstance(pack, str | Path) else pack
             self._depth_only = [i for i, e in enumerate(self._pack.images) if e.kind == "none"]
         if scenes is not None and self._scenes is None:
             self._scenes = load_cache(scenes)
@@ -172,6 +236,8 @@ class BatchStream(Dataset[Batch]):
             index = self._pack.draw(rng)
         rgb, ids, depth = self._pack.image(index)
         entry = self._pack.images[index]
+        if self.view == "whole" and entry.kind != "none":
+            return sample_whole(rng, rgb, ids, depth, size=size, max_objects=self.objects)
         return sample_window(
             rng,
             rgb,
@@ -182,6 +248,7 @@ class BatchStream(Dataset[Batch]):
             union_ok=entry.union_ok,
             max_objects=self.objects,
             tight=tight,
+            whole=self.whole,
         )
 
     def _made(self, rng: np.random.Generator, size: int, tight: float) -> Window:

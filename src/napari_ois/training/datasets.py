@@ -2,7 +2,8 @@
 
 This file reads the manifest and, one image at a time, the picture, its label map and its depth in
 the one convention that training uses: ids 0 background, 1..n objects, 65535 ignore; depth 0
-unknown, else 1..65535, larger = nearer.
+unknown, else 1..65535, larger = nearer. Folders without a manifest are listed by
+:mod:`napari_ois.training.folders` and read here too.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from napari_ois.errors import InputError
+from napari_ois.segmentation.colour import to_plane
+from napari_ois.segmentation.files import read_image as open_image
 
 IGNORE_ID = 65535
 """Id of the pixels whose object is unknown, in every label map handed on by this package."""
@@ -34,6 +38,8 @@ _COLUMNS = (
 # Kinds that grow with the distance; their inverse is the order that we want, in whatever unit.
 _DISTANCE_KINDS = {"depth_mm", "depth_0.1mm"}
 _NEARNESS_KINDS = {"disparity_px"}
+# What a manifest of evaluation leaves out.
+_OF_EVALUATION = {"depth_kind": "depth_mm", "kind": "instances", "union_ok": "0", "licence_class": "unstated"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,10 @@ class TrainImage:
     union_ok : bool
         Whether the union of all ids is itself an object.
     width, height : int
-        Size in pixels.
+        Size in pixels; 0 = not known before the file is read.
+    mask_kind : str
+        "packed": ids of 8 or 16 bits whose highest value is ignored, as manifests have them; "ids": any whole
+        numbers, negative ones are ignored; "binary": any value above 0 is the one object.
     """
 
     image: Path
@@ -64,6 +73,7 @@ class TrainImage:
     licence_class: str
     width: int
     height: int
+    mask_kind: str = "packed"
 
 
 def read_manifest(folder: str | Path) -> list[TrainImage]:
@@ -77,7 +87,8 @@ def read_manifest(folder: str | Path) -> list[TrainImage]:
     Returns
     -------
     list of TrainImage
-        One entry a row, in the manifest's order; every file that it names exists.
+        One entry a row, in the manifest's order; every file that it names exists. A manifest of evaluation,
+        with one row an object (`object_id`), gives one entry an image; its depth is in millimetres.
 
     Raises
     ------
@@ -90,10 +101,13 @@ def read_manifest(folder: str | Path) -> list[TrainImage]:
         raise InputError(f"There is no {manifest}; give the folder that holds MANIFEST.csv.")
     with manifest.open(newline="", encoding="utf-8") as stream:
         reader = csv.DictReader(stream)
-        missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+        names = reader.fieldnames or ()
+        extra = {k: v for k, v in _OF_EVALUATION.items() if k not in names} if "object_id" in names else {}
+        missing = [name for name in _COLUMNS if name not in names and name not in extra]
         if missing:
             raise InputError(f"{manifest} lacks the columns {', '.join(missing)}.")
-        return [_parse_row(folder, manifest, reader.line_num, row) for row in reader]
+        items = [_parse_row(folder, manifest, reader.line_num, {**extra, **row}) for row in reader]
+    return items if "object_id" not in names else list({item.image: item for item in items}.values())
 
 
 def _parse_row(folder: Path, manifest: Path, line: int, row: dict[str, str]) -> TrainImage:
@@ -145,8 +159,10 @@ def read_image(item: TrainImage) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
     Raises
     ------
     InputError
-        When a file cannot be decoded or the sizes differ from the manifest's.
+        When a file cannot be decoded or the sizes differ from the manifest's, or from each other.
     """
+    if item.mask_kind != "packed":
+        return (*read_pair(item), None)
     shape = (item.height, item.width)
     rgb = cv2.cvtColor(_decode(item.image, cv2.IMREAD_COLOR, shape), cv2.COLOR_BGR2RGB)
     ids = np.zeros(shape, np.uint16)
@@ -158,6 +174,59 @@ def read_image(item: TrainImage) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
     if depth.ndim != 2:
         raise InputError(f"{item.depth} is no depth map: it has more than one channel.")
     return rgb, ids, nearness(depth, distance=item.depth_kind in _DISTANCE_KINDS)
+
+
+def read_pair(item: TrainImage) -> tuple[np.ndarray, np.ndarray]:
+    """Read a picture and its mask from a folder without a manifest, in any of the usual formats.
+
+    Returns
+    -------
+    rgb : (H, W, 3) uint8
+        As the network sees it: see :func:`napari_ois.segmentation.colour.to_plane`.
+    ids : (H, W) uint16
+        0 background; ids renumbered 1, 2, ... in their order, 65535 ignore.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be read, the mask has channels or no whole numbers, or the sizes differ.
+    """
+    try:
+        plane = to_plane(open_image(item.image))
+    except InputError as error:
+        raise InputError(f"{item.image}: {error}") from error
+    assert item.mask is not None
+    labels = _read_labels(item.mask)
+    if labels.shape != plane.shape[:2]:
+        raise InputError(f"{item.mask} has the size {labels.shape}, but its image {plane.shape[:2]} (rows, columns).")
+    rgb = np.round(plane * 255).astype(np.uint8)
+    if item.mask_kind == "binary":
+        return rgb, (labels > 0).astype(np.uint16)
+    values, places = np.unique(labels, return_inverse=True)
+    if np.count_nonzero(values > 0) >= IGNORE_ID:
+        raise InputError(f"{item.mask} holds more than {IGNORE_ID - 1} objects; cut the image into parts.")
+    numbers = np.cumsum(values > 0).astype(np.uint16)
+    numbers[values == 0], numbers[values < 0] = 0, IGNORE_ID
+    return rgb, numbers[places].reshape(labels.shape)
+
+
+def _read_labels(path: Path) -> np.ndarray:
+    if path.suffix.lower() == ".png":
+        # Image programs write label maps with a palette: the index is the id, not the colour it stands for.
+        try:
+            with Image.open(path) as picture:
+                labels = np.asarray(picture.convert("L") if picture.mode == "LA" else picture)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read as an image; it may be damaged.") from error
+    else:
+        labels = np.asarray(open_image(path))
+    if labels.ndim == 3 and labels.shape[2] in (3, 4) and (labels[..., :1] == labels[..., :3]).all():
+        labels = labels[..., 0]  # grey, saved as colour
+    if labels.ndim != 2:
+        raise InputError(f"{path} is no label map: its shape is {labels.shape}, but it must be (rows, columns).")
+    if labels.dtype.kind == "f" and not (labels == np.round(labels)).all():
+        raise InputError(f"{path} is no label map: its values must be whole numbers.")
+    return labels if labels.dtype.kind == "i" else labels.astype(np.int64)
 
 
 def _decode(path: Path, flags: int, shape: tuple[int, int]) -> np.ndarray:

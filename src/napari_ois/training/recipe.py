@@ -7,6 +7,7 @@ resumed training can refuse another one.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from napari_ois.training.batches import Phase
 
 LOSSES = ("bce_dice", "nfl")
 SCHEDULES = ("cosine", "step")
+VIEWS = ("window", "whole")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Recipe:
         Probability of 0, 1, 2, ... corrective clicks before the one prediction that is learned from.
     random_start : float
         Share of steps that start from RITM's random clicks instead of one click near the middle.
+    at_maximum : float
+        Share of corrective clicks at the very middle of the error, where the evaluation's robot clicks.
     true_depth, no_depth : float
         Probability that an image's order comes from its true depth, where there is one, or from a constant:
         the first teaches what order means, the second that depth may say nothing.
@@ -48,6 +52,8 @@ class Recipe:
         Share of windows from real images, where made scenes are used too.
     objects : int
         Most objects of one window.
+    view : str
+        "window", cut at many scales around objects, or "whole", the whole image as SegNext shows it.
     switches : dict
         Of the network, for ablations.
     """
@@ -71,16 +77,22 @@ class Recipe:
     depth_weight: float = 1.0
     rounds: tuple[float, ...] = (0.5, 0.2, 0.14, 0.1, 0.06)
     random_start: float = 0.15
+    at_maximum: float = 0.4
     true_depth: float = 0.6
     no_depth: float = 0.12
     real_share: float = 0.65
     objects: int = 3
+    view: str = "window"
     seed: int = 0
     switches: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse names that no training knows, before anything is prepared for it."""
-        for name, value, known in (("loss", self.loss, LOSSES), ("schedule", self.schedule, SCHEDULES)):
+        for name, value, known in (
+            ("loss", self.loss, LOSSES),
+            ("schedule", self.schedule, SCHEDULES),
+            ("view", self.view, VIEWS),
+        ):
             if value not in known:
                 raise InputError(f"There is no {name} {value!r}; use one of {', '.join(known)}.")
 
@@ -98,7 +110,8 @@ def recipe_for(preset: str, **changes: Any) -> Recipe:
     -----
     The paper names the loss, the data, the 15 epochs and the input size. The rest is SegNext's, whose protocol
     it follows: Adam at 5e-5, a tenth of it for the last three epochs, 30,000 samples an epoch in batches of 12,
-    RITM's first clicks and up to three corrective ones. Windows stand in for its augmentation.
+    RITM's first clicks and up to three corrective ones, and SegNext's augmentation
+    (:func:`napari_ois.training.windows.sample_whole`).
 
     Raises
     ------
@@ -123,9 +136,11 @@ def recipe_for(preset: str, **changes: Any) -> Recipe:
             "depth_weight": 0.0,  # decoder A is frozen
             "rounds": (0.25, 0.25, 0.25, 0.25),
             "random_start": 1.0,
+            "at_maximum": 0.0,
             "true_depth": 0.0,
             "no_depth": 0.0,
             "objects": 1,
+            "view": "whole",
         }
     return Recipe(preset=preset, **{**numbers, **changes})
 
@@ -158,3 +173,8 @@ def as_plain(recipe: Recipe) -> dict[str, Any]:
     plain["rounds"] = list(recipe.rounds)
     plain["betas"] = list(recipe.betas)
     return plain
+
+
+def is_same(stored: Mapping[str, Any], recipe: Recipe) -> bool:
+    """Whether a checkpoint's recipe is this one; what an older version did not know had its default then."""
+    return {**as_plain(Recipe()), **stored} == as_plain(recipe)

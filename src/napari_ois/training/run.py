@@ -13,12 +13,20 @@ from pathlib import Path
 import numpy as np
 
 from napari_ois.errors import InputError
+from napari_ois.training.batches import ImageSource
+from napari_ois.training.dev import dev_images
+from napari_ois.training.folders import read_collection
 from napari_ois.training.packing import Pack, load_pack, pack
 from napari_ois.training.recipe import Recipe
 from napari_ois.training.scenes import load_cache, write_cache
+from napari_ois.training.sources import Files
+from napari_ois.training.team import join_team
 from napari_ois.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
+
+PACKED_SIDE = 320
+"""Longest side of packed images: enough for the compact preset's windows, a third of what the ViT presets see."""
 
 TEXTURES = 240
 _TEXTURE_SIDE = 128
@@ -40,6 +48,11 @@ def train(
     workers: int = 1,
     depth_weights: Path | None = None,
     start: str | Path | None = None,
+    precision: str = "fp32",
+    accumulate: int = 1,
+    dev: Path | None = None,
+    dev_every: int = 1000,
+    tensorboard: bool = False,
 ) -> Trainer:
     """Prepare data and train, or go on with a training.
 
@@ -49,7 +62,8 @@ def train(
     out : Path
         Folder of checkpoints and the log.
     data : Path, optional
-        Collection of real images with a ``MANIFEST.csv``; without one, made scenes only.
+        Real images in any layout of :func:`napari_ois.training.folders.read_collection`; without them, made
+        scenes only.
     scenes : int
         Number of made scenes; 0 = real images only.
     cache : Path, optional
@@ -63,6 +77,10 @@ def train(
         ViT presets: file or folder of Depth Anything V2 weights to start from.
     start : str or Path, optional
         Model or checkpoint to start from.
+    precision, accumulate, tensorboard
+        See :class:`Trainer`.
+    dev : Path, optional
+        Folder of images to measure on, every ``dev_every`` steps and at the end.
 
     Returns
     -------
@@ -76,22 +94,53 @@ def train(
     if data is None and scenes < 1:
         raise InputError("Nothing to learn from: give a folder of images, or a number of scenes.")
     cache = Path(out) / "cache" if cache is None else Path(cache)
-    pack_folder = None if data is None else packed_images(Path(data), cache / "real")
+    measured = None if dev is None else dev_images(dev)
+    team = join_team(device)
+    # The first device prepares what the others then find.
+    if not team.leads:
+        team.wait()
+    real = None if data is None else real_images(Path(data), cache / "real", recipe)
     scene_folder = None
     if scenes:
-        textures = () if pack_folder is None else surface_textures(load_pack(pack_folder))
+        textures = surface_textures(load_pack(real)) if isinstance(real, Path) else ()
         scene_folder = made_scenes(cache / "scenes", scenes, textures, workers=max(1, workers))
+    if team.leads:
+        team.wait()
     trainer = Trainer(
         recipe,
         Path(out),
-        pack=pack_folder,
+        pack=real,
         scenes=scene_folder,
         device=device,
         depth_weights=depth_weights,
         start=start,
+        precision=precision,
+        accumulate=accumulate,
+        dev=measured,
+        dev_every=dev_every,
+        tensorboard=tensorboard,
     )
     trainer.run(seconds=seconds, workers=workers)
     return trainer
+
+
+def real_images(data: Path, folder: Path, recipe: Recipe) -> Path | ImageSource:
+    """Pack a collection where a pack is sharp enough and made for it; otherwise its files are read when drawn.
+
+    Parameters
+    ----------
+    data : Path
+        The collection.
+    folder : Path
+        Of the pack.
+    recipe : Recipe
+        Its windows say how sharp images must be.
+    """
+    sides = [side for phase in recipe.phases for side, _ in ((phase.size, phase.images), *phase.turns)]
+    if max(sides) <= PACKED_SIDE and (data / "MANIFEST.csv").is_file():
+        return packed_images(data, folder)
+    # half as much again: windows are cut at several scales
+    return Files(read_collection(data), longest=max(sides) if recipe.view == "whole" else 3 * max(sides) // 2)
 
 
 def packed_images(data: Path, folder: Path) -> Path:

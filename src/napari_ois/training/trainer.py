@@ -1,17 +1,19 @@
 """The training loop: batches in, checkpoints out; stopped and resumed without a difference.
 
 The rule of this file: everything that a step draws comes from the seed and the step's number, and everything
-else that a step changes is in the checkpoint.
+else that a step changes is in the checkpoint. A step's batch is the recipe's; several devices and several
+passes only divide it.
 """
 
 from __future__ import annotations
 
-import csv
+import copy
 import logging
 import math
 import time
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,28 +24,23 @@ from tqdm import tqdm
 from napari_ois.checkpoints.depth import load_depth_anything, local_depth_weights
 from napari_ois.checkpoints.loading import load_model
 from napari_ois.errors import InputError
-from napari_ois.network import OIS, PRESETS, ImageEmbedding, build
-from napari_ois.network.order import normalize_depth
-from napari_ois.training.batches import Batch, BatchStream, as_is
-from napari_ois.training.clicks import (
-    Click,
-    first_click,
-    initial_clicks,
-    next_click,
-    stack_clicks,
-)
-from napari_ois.training.losses import (
-    IGNORE,
-    bce_dice_loss,
-    depth_loss,
-    mask_iou,
-    normalized_focal_loss,
-)
+from napari_ois.evaluation.readers import EvalImage
+from napari_ois.network import OIS, PRESETS, build
+from napari_ois.segmentation.placement import Placement, choose_precision
+from napari_ois.segmentation.predictor import Predictor
+from napari_ois.training.batches import Batch, BatchStream, ImageSource, as_is
+from napari_ois.training.dev import FIGURES, is_better, measure
+from napari_ois.training.logs import CsvLog, open_board, show
 from napari_ois.training.recipe import Recipe, as_plain, learning_rate, make_optimizer
+from napari_ois.training.state import State, write_whole
+from napari_ois.training.step import set_learning, teach
+from napari_ois.training.team import join_team
 
 logger = logging.getLogger(__name__)
 
 FIELDS = ("step", "seconds", "size", "rate", "loss", "iou_first", "iou_last", "depth", "masks_per_s")
+LOG_EVERY = 50
+"""Steps of one row of the log."""
 
 
 class Trainer:
@@ -53,19 +50,33 @@ class Trainer:
     ----------
     recipe : Recipe
     out : Path
-        Folder for ``last.pt`` (everything, to resume from) and ``log.csv``.
+        Folder for ``last.pt`` (everything, to resume from), ``log.csv`` and, with ``dev``, ``dev.csv`` and
+        ``best.pt`` (the averaged weights that needed the fewest clicks; ``export`` takes it as it takes
+        ``last.pt``).
     pack, scenes : Path or None
         See :class:`BatchStream`.
     device : str
+        Of a training started by ``accelerate launch``, accelerate chooses.
     depth_weights : Path, optional
         ViT presets: Depth Anything V2 weights to start from, if not those found on this machine.
     start : str or Path, optional
         Model or checkpoint of the same network to start from, instead of random or depth weights.
+    precision : str
+        "auto" (half on CUDA), "fp32", "half", "bf16" or "fp16"; weights stay in float32.
+    accumulate : int
+        Passes that a device divides its share of a batch into, to need less memory. Without batch norm that
+        learns, as in the ViT presets, the result is the same.
+    dev : iterable of EvalImage, optional
+        Images to measure on, see :func:`napari_ois.training.dev.dev_images`.
+    dev_every : int
+        Steps between measurements; the end is measured too. 0 = the end only.
+    tensorboard : bool
+        Write a TensorBoard log into ``out / "board"`` too.
 
     Raises
     ------
     InputError
-        If there are no data, or ``out`` holds a training with another recipe.
+        If there are no data, ``out`` holds a training with another recipe, or a package is missing.
     WeightsError
         If a ViT preset finds no depth weights to start from.
     """
@@ -75,15 +86,25 @@ class Trainer:
         recipe: Recipe,
         out: Path,
         *,
-        pack: Path | None,
+        pack: Path | ImageSource | None,
         scenes: Path | None,
         device: str = "cpu",
         depth_weights: Path | None = None,
         start: str | Path | None = None,
+        precision: str = "fp32",
+        accumulate: int = 1,
+        dev: Iterable[EvalImage] | None = None,
+        dev_every: int = 0,
+        tensorboard: bool = False,
     ) -> None:
         self.recipe = recipe
         self.out = Path(out)
-        self.device = torch.device(device)
+        self.team = join_team(device)
+        self.device = self.team.device
+        self.placement = Placement(self.device, choose_precision(precision, self.device))
+        self.accumulate = accumulate
+        self.dev, self.dev_every = dev, dev_every
+        self.tensorboard = tensorboard
         self.stream = BatchStream(
             pack,
             scenes,
@@ -92,23 +113,49 @@ class Trainer:
             seed=recipe.seed,
             real_share=recipe.real_share,
             objects=recipe.objects,
+            view=recipe.view,
+            share=(self.team.number, self.team.size),
         )
         torch.manual_seed(recipe.seed)
-        self.model = build(recipe.preset, **recipe.switches)
+        model = build(recipe.preset, **recipe.switches)
         if not self.checkpoint.exists():
-            self._begin(depth_weights, start)
-        self.model.to(self.device)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.optimizer = make_optimizer(self.model, recipe)
-        self.step = 0
+            self._begin(model, depth_weights, start)
+        model.to(self.device)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.team.same(model.state_dict().values())
+        scaler = torch.amp.GradScaler(self.device.type, enabled=self.placement.precision == "fp16")
+        average = {name: value.clone() for name, value in model.state_dict().items()}
+        self.state = State(model, make_optimizer(model, recipe), scaler, average)
         if self.checkpoint.exists():
-            self._resume()
+            self.state.read(self.checkpoint, recipe, self.device)
+            logger.info("Resumed at step %d", self.step)
+        self.log = CsvLog(self.out / "log.csv", FIELDS)
+        self.dev_log = CsvLog(self.out / "dev.csv", ("step", *FIGURES))
+        self._board: Any = None
 
     @property
     def checkpoint(self) -> Path:
         """The file that a stopped training goes on from."""
         return self.out / "last.pt"
+
+    @property
+    def model(self) -> OIS:
+        """The network as the last step left it."""
+        return self.state.model
+
+    @property
+    def average(self) -> dict[str, Tensor]:
+        """Running mean of the weights, by name."""
+        return self.state.average
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.state.step
+
+    @step.setter
+    def step(self, done: int) -> None:
+        self.state.step = done
 
     def run(self, *, save_every: float = 300.0, workers: int = 1, seconds: float | None = None) -> OIS:
         """Train to the end of the recipe, or for so many seconds.
@@ -129,7 +176,7 @@ class Trainer:
         """
         if self.step >= self.recipe.steps:
             return self.averaged()
-        self.out.mkdir(parents=True, exist_ok=True)
+        self._open_logs()
         loader = DataLoader(
             self.stream,
             batch_size=None,
@@ -140,172 +187,156 @@ class Trainer:
             multiprocessing_context="spawn" if workers else None,
         )
         start = saved = shown = time.monotonic()
-        masks = 0
-        notes: list[dict[str, float]] = []
-        with tqdm(total=self.recipe.steps, initial=self.step, desc="Training", mininterval=5) as bar:
+        masks = 0.0
+        with tqdm(
+            total=self.recipe.steps, initial=self.step, desc="Training", mininterval=5, disable=not self.team.leads
+        ) as bar:
             for batch in loader:
-                notes.append(self._train_step(batch))
-                masks += len(batch.targets)
+                note = self._train_step(batch)
+                masks += note.pop("masks")
+                self.state.notes.append(note)
                 self.step += 1
                 bar.update()
                 now = time.monotonic()
-                if self.step % 50 == 0:
-                    self._log(notes, now - start, masks / (now - shown))
-                    notes, masks, shown = [], 0, now
+                if self.step % LOG_EVERY == 0:
+                    self._log(self.state.notes, now - start, masks / max(now - shown, 1e-9))
+                    self.state.notes, masks, shown = [], 0.0, now
+                if self._is_measured(self.step):
+                    self.measure()
                 if now - saved > save_every:
                     self.save()
                     saved = now
-                if seconds is not None and now - start > seconds:
+                # the clocks of several devices differ; they must stop after the same step
+                if seconds is not None and self.team.any(now - start > seconds):
                     break
         self.save()
+        self.team.wait()
         return self.averaged()
 
     def averaged(self) -> OIS:
         """A copy of the network with its averaged weights, in eval mode."""
-        model = build(self.recipe.preset, **self.recipe.switches)
+        model = copy.deepcopy(self.model)
         model.load_state_dict(self.average)
-        return model.to(self.device).eval()
+        return model.eval()
 
     def save(self) -> None:
         """Write the checkpoint; a crash in the middle leaves the old one."""
-        state = {
-            "step": self.step,
-            "recipe": as_plain(self.recipe),
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-        }
-        temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(self.checkpoint)
+        if self.team.leads:
+            self.state.write(self.checkpoint, self.recipe)
 
-    def _begin(self, depth_weights: Path | None, start: str | Path | None) -> None:
+    def measure(self) -> dict[str, float] | None:
+        """Measure the averaged weights on the ``dev`` images, note the figures, keep the best.
+
+        Returns
+        -------
+        dict or None
+            See :func:`napari_ois.training.dev.measure`; None on the devices that only wait.
+        """
+        figures = None
+        if self.team.leads and self.dev is not None:
+            preset = PRESETS[self.recipe.preset]
+            predictor = Predictor.from_network(
+                self.averaged(),
+                input_size=preset.input_size,
+                multiple=preset.multiple,
+                device=str(self.device),
+                precision=self.placement.precision,
+                close_up=preset.close_up,
+            )
+            figures = measure(predictor, self.dev)
+            row = {"step": self.step, **figures}
+            self.dev_log.write(row)
+            show(self._board, "dev", row)
+            if is_better(figures, self.state.best):
+                self.state.best = figures
+                content = {"step": self.step, "recipe": as_plain(self.recipe), "average": self.average, "dev": figures}
+                write_whole(self.out / "best.pt", content)
+        self.team.wait()
+        return figures
+
+    def _is_measured(self, step: int) -> bool:
+        if self.dev is None:
+            return False
+        return step == self.recipe.steps or (self.dev_every > 0 and step % self.dev_every == 0)
+
+    def _begin(self, model: OIS, depth_weights: Path | None, start: str | Path | None) -> None:
         """Give a new training the weights that it starts from, where they are not random."""
         preset = self.recipe.preset
         if start is not None:
             network, info = load_model(start)
             if info.preset != preset:
                 raise InputError(f"{start} is for {info.preset}; give a checkpoint for {preset}.")
-            self.model.load_state_dict(network.state_dict())
+            model.load_state_dict(network.state_dict())
         elif PRESETS[preset].encoder == "vit":
             weights = local_depth_weights(preset, given=depth_weights, revision=None)
-            load_depth_anything(self.model, weights)
+            load_depth_anything(model, weights)
 
-    def _resume(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-        if state["recipe"] != as_plain(self.recipe):
-            raise InputError(
-                f"{self.out} holds a training with another recipe; choose another folder or the same recipe."
-            )
-        self.model.load_state_dict(state["model"])
-        self.average = state["average"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
-        logger.info("Resumed at step %d", self.step)
+    def _open_logs(self) -> None:
+        if not self.team.leads:
+            return
+        board = open_board(self.out / "board", self.step) if self.tensorboard else None
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._board = board
+        for log in (self.log, self.dev_log):
+            log.cut(self.step)
 
     def _train_step(self, batch: Batch) -> dict[str, float]:
-        recipe = self.recipe
-        rng = np.random.default_rng([recipe.seed, self.step, 1])
+        recipe, optimizer, scaler = self.recipe, self.state.optimizer, self.state.scaler
         rate = learning_rate(recipe, self.step)
-        for group in self.optimizer.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = rate
-        self.model.train()
-        image = (batch.rgb.to(self.device).float() / 255).contiguous(memory_format=torch.channels_last)
-        truth_depth = batch.depth.to(self.device)
-        targets = batch.targets.to(self.device)
-        embedding = self.model.embed_image(image)
-        on_depth = depth_loss(embedding.raw_depth, truth_depth)
-        embedding = replace(embedding, depth=self._order_source(rng, embedding, truth_depth))
-        objects = embedding.select(batch.image_index.to(self.device))
-        points, labels, previous, iou_first = self._click_rounds(rng, objects, batch.targets)
-        logits = self.model.decode_clicks(objects, points, labels, previous)
-        on_mask = self._mask_loss(logits, targets)
-        loss = on_mask + recipe.depth_weight * on_depth
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
-        if torch.isfinite(norm):
-            self.optimizer.step()
-        else:
-            logger.warning("Step %d skipped: the gradient is not finite", self.step)
-        self._update_average()
-        iou = float(mask_iou(logits.detach(), targets).mean())
+        set_learning(self.model)
+        optimizer.zero_grad(set_to_none=True)
+        all_masks, all_windows = self.team.total([len(batch.targets), len(batch.rgb)])
+        sums = np.zeros(4)
+        for part in batch.split(self.accumulate):
+            lesson = teach(
+                self.model,
+                part,
+                recipe,
+                self.step,
+                bce_weight=self.stream.phase(self.step).bce_weight,
+                autocast=self.placement.autocast,
+            )
+            mask_share = len(part.targets) / max(all_masks, 1)
+            depth_share = len(part.rgb) / all_windows
+            loss = lesson.mask * mask_share
+            if recipe.depth_weight:
+                loss = loss + recipe.depth_weight * lesson.depth * depth_share
+            scaler.scale(loss).backward()
+            # a part without an object has a share of zero, but no IoU to weigh with it
+            sums += np.nan_to_num([float(lesson.mask.detach()), lesson.iou_first, lesson.iou_last, 0.0]) * mask_share
+            sums[3] += float(lesson.depth.detach()) * depth_share
+        self._descend()
+        self.state.update_average(recipe.ema)
+        loss_mean, iou_first, iou_last, depth = self.team.total(sums.tolist())
         return {
             "rate": rate,
-            "size": float(image.shape[-1]),
-            "loss": float(on_mask.detach()),
-            "iou_first": iou if iou_first is None else iou_first,
-            "iou_last": iou,
-            "depth": float(on_depth.detach()),
+            "size": float(batch.rgb.shape[-1]),
+            "loss": loss_mean,
+            "iou_first": iou_first,
+            "iou_last": iou_last,
+            "depth": depth,
+            "masks": all_masks,
         }
 
-    def _mask_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if self.recipe.loss == "nfl":
-            return normalized_focal_loss(logits, targets)
-        return bce_dice_loss(logits, targets, bce_weight=self.stream.phase(self.step).bce_weight)
-
-    def _order_source(self, rng: np.random.Generator, embedding: ImageEmbedding, truth: Tensor) -> Tensor:
-        """Choose each image's depth for order: true (with a random gamma), constant, or estimated."""
-        depth = embedding.depth.detach().clone()
-        for index in range(len(depth)):
-            draw, gamma = rng.random(), math.exp(rng.uniform(-0.5, 0.5))
-            known = torch.isfinite(truth[index])
-            if draw < self.recipe.no_depth:
-                depth[index] = 0
-            elif draw < self.recipe.no_depth + self.recipe.true_depth and known.float().mean() > 0.5:
-                filled = torch.where(known, truth[index], truth[index][known].median())
-                depth[index] = normalize_depth(filled[None].pow(gamma))[0]
-        return depth
-
-    def _click_rounds(
-        self, rng: np.random.Generator, objects: ImageEmbedding, targets: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None, float | None]:
-        """Simulate a user up to the click that is learned from, without gradients."""
-        truth = (targets == 1).numpy()
-        valid = (targets != IGNORE).numpy()
-        rounds = int(rng.choice(len(self.recipe.rounds), p=self.recipe.rounds))
-        random_start = rng.random() < self.recipe.random_start
-        clicks: list[list[Click]] = []
-        for own in truth:
-            click = first_click(rng, own)
-            one = [] if click is None else [click]
-            clicks.append(initial_clicks(rng, own) if random_start else one)
-        previous: Tensor | None = None
-        iou_first: float | None = None
-        for _ in range(rounds):
-            points, labels = self._tensors(clicks)
-            with torch.no_grad():
-                previous = self.model.decode_clicks(objects, points, labels, previous)
-            if iou_first is None:
-                iou_first = float(mask_iou(previous, targets.to(self.device)).mean())
-            probability = previous.sigmoid()[:, 0].cpu().numpy()
-            for own, p, t, v in zip(clicks, probability, truth, valid, strict=True):
-                click = next_click(rng, p, t, v, at_maximum=0.4)
-                if click is not None:
-                    own.append(click)
-        return *self._tensors(clicks), previous, iou_first
-
-    def _tensors(self, clicks: list[list[Click]]) -> tuple[Tensor, Tensor]:
-        points, labels = stack_clicks(clicks)
-        return torch.from_numpy(points).to(self.device), torch.from_numpy(labels).to(self.device)
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.recipe.ema, 1 - 4 / (self.step + 5))
-        for name, value in self.model.state_dict().items():
-            mean = self.average[name]
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
+    def _descend(self) -> None:
+        """Sum the gradients of all devices, clip them, and take the step unless they are not finite."""
+        optimizer, scaler = self.state.optimizer, self.state.scaler
+        self.team.sum_gradients(self.model.parameters())
+        scaler.unscale_(optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        if math.isfinite(float(norm)):
+            scaler.step(optimizer)
+        else:
+            logger.warning("Step %d skipped: the gradient is not finite", self.step)
+        if scaler.is_enabled():
+            scaler.update()
 
     def _log(self, notes: list[dict[str, float]], seconds: float, speed: float) -> None:
+        if not self.team.leads:
+            return
         row = {key: float(np.mean([n[key] for n in notes])) for key in notes[0]}
         row |= {"step": self.step, "seconds": seconds, "masks_per_s": speed}
-        path = self.out / "log.csv"
-        fresh = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS)
-            if fresh:
-                writer.writeheader()
-            writer.writerow({key: f"{row[key]:.5g}" for key in FIELDS})
+        self.log.write(row)
+        show(self._board, "train", row)

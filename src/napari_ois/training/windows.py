@@ -6,13 +6,14 @@ Padding outside the image is zero in the picture, unknown in the depth, ignored 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from napari_ois.errors import InputError
-from napari_ois.training.augment import recolour
+from napari_ois.training.augment import recolour, recolour_mildly
 from napari_ois.training.datasets import IGNORE_ID
 
 IGNORE = 255
@@ -20,7 +21,8 @@ IGNORE = 255
 MIN_POSITIVE = 20
 """Fewest positive pixels of a target in its window."""
 _ATTEMPTS = 8
-_WHOLE_IMAGE = 0.35
+WHOLE_IMAGE = 0.35
+"""Share of windows that show the whole image."""
 _ROTATED = 0.15
 _MERGE_REGIONS = 0.35
 # the window is at most this many times the object's box
@@ -67,6 +69,7 @@ def sample_window(
     union_ok: bool = False,
     max_objects: int = 3,
     tight: float = 0.0,
+    whole: float = WHOLE_IMAGE,
     augment: bool = True,
 ) -> Window:
     """Cut a random square window round a random object.
@@ -91,6 +94,8 @@ def sample_window(
     tight : float
         Share of windows cut close around an object that is drawn by its area, so that large objects are
         seen as often as the many small ones.
+    whole : float
+        Share of the other windows that show the whole image.
     augment : bool
         Jitter the colours too.
 
@@ -121,12 +126,63 @@ def sample_window(
         sure = attempt == _ATTEMPTS
         first = int(counts.argmax()) if sure else int(rng.choice(present, p=shares))
         group = np.array([first]) if sure else _group(rng, labels, first, counts, kind, union_ok)
-        square = _square(rng, labels, group, size / _MOST_ZOOM, sure, close=close)
+        square = _square(rng, labels, group, size / _MOST_ZOOM, sure, whole=0.0 if close else whole, close=close)
         matrix = _affine(rng, square, size, rotate=not sure and rng.random() < _ROTATED)
         targets = _targets(rng, labels, matrix, size, group, max_objects, sure)
         if len(targets):
             return _finish(rng, rgb, depth, matrix, targets, labels.shape, augment)
     raise InputError("No object of this image shows 20 pixels or more; draw another image.")
+
+
+def sample_whole(
+    rng: np.random.Generator,
+    rgb: np.ndarray,
+    ids: np.ndarray,
+    depth: np.ndarray | None = None,
+    *,
+    size: int,
+    max_objects: int = 1,
+    augment: bool = True,
+) -> Window:
+    """Show the whole image as SegNext does: longest side to ``size``, the rest of the square empty.
+
+    Flipped along an axis or both, turned by right angles (one picture in two each), moved by up to 3 % and
+    turned by up to 3 degrees (three in four), mildly recoloured. SegNext's random resize comes before its
+    resize to the longest side and so changes nothing but the sharpness; it is left out.
+
+    Parameters are those of :func:`sample_window`.
+
+    Raises
+    ------
+    InputError
+        When no object shows at least 20 pixels.
+    """
+    labels = ids.view(np.uint16) if ids.dtype == np.int16 else np.asarray(ids, np.uint16)
+    present = np.unique(labels)
+    present = present[(present > 0) & (present < IGNORE_ID)]
+    if not len(present):
+        raise InputError("This image holds no object; draw another image.")
+    matrix = _whole_affine(rng, labels.shape[0], labels.shape[1], size)
+    targets = _targets(rng, labels, matrix, size, rng.choice(present, 1), max_objects, sure=True)
+    if not len(targets):
+        raise InputError("No object of this image shows 20 pixels or more; draw another image.")
+    return _finish(rng, rgb, depth, matrix, targets, labels.shape, augment, colours=recolour_mildly)
+
+
+def _whole_affine(rng: np.random.Generator, height: int, width: int, size: int) -> np.ndarray:
+    """(2, 3) map of a source pixel (column, row) to the window, the picture in its upper left corner."""
+    zoom = size / max(height, width)
+    flips = [(1, 1), (-1, 1), (1, -1), (-1, -1)][int(rng.integers(1, 4)) if rng.random() < 0.5 else 0]
+    quarters = int(rng.integers(4)) if rng.random() < 0.5 else 0
+    across, down = (width * zoom, height * zoom) if quarters % 2 == 0 else (height * zoom, width * zoom)
+    centre = np.array([(across - 1) / 2, (down - 1) / 2])
+    angle = quarters * np.pi / 2
+    if rng.random() < 0.75:
+        centre = centre + rng.uniform(-0.03, 0.03, 2) * (across, down)
+        angle += np.deg2rad(rng.uniform(-3, 3))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.diag([zoom * flips[0], zoom * flips[1]])
+    return np.column_stack([linear, centre - linear @ np.array([(width - 1) / 2, (height - 1) / 2])])
 
 
 def _group(
@@ -157,12 +213,13 @@ def _square(
     smallest: float,
     sure: bool,
     *,
-    close: bool = False,
+    whole: float,
+    close: bool,
 ) -> tuple[float, float, float]:
     """Centre (row, column) and side of the window in the source image, in pixels."""
     height, width = labels.shape
     longest = max(height, width)
-    if not sure and not close and rng.random() < _WHOLE_IMAGE:
+    if not sure and whole and rng.random() < whole:
         return (height - 1) / 2, (width - 1) / 2, float(longest)
     mask = _member(labels, group)
     left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
@@ -270,12 +327,13 @@ def _finish(
     targets: np.ndarray,
     shape: tuple[int, int],
     augment: bool,
+    colours: Callable[[np.random.Generator, np.ndarray], np.ndarray] = recolour,
 ) -> Window:
     size = targets.shape[1]
     picture = _warp_picture(rgb, matrix, size)
     valid = _warp(np.ones(shape, np.uint8), matrix, size, cv2.INTER_NEAREST, 0).astype(bool)
     if augment:
-        picture = recolour(rng, picture)
+        picture = colours(rng, picture)
     picture[~valid] = 0
     near = None if depth is None else _warp_depth(depth, matrix, size)
     return Window(rgb=picture, targets=targets, depth=near, valid=valid)

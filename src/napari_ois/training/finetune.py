@@ -1,0 +1,267 @@
+"""A model trained further on a user's own labels, and measured before and after on images that it did not see.
+
+The rule of this file: nothing is promised that was not measured. Images are kept back whole, both counts of
+clicks are of the files that users load, and a model that did not get better is not written under the name of
+one that did.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_ois.checkpoints.loading import load_model
+from napari_ois.checkpoints.registry import ModelInfo
+from napari_ois.checkpoints.store import read_checkpoint, save_checkpoint
+from napari_ois.errors import InputError, WeightsError
+from napari_ois.network import PRESETS
+from napari_ois.segmentation.files import check_target, whole_folder
+from napari_ois.segmentation.placement import Placement, choose_device, choose_precision
+from napari_ois.segmentation.predictor import Predictor
+from napari_ois.training.datasets import TrainImage, read_image
+from napari_ois.training.dev import Labelled, is_better, measure, object_ids
+from napari_ois.training.folders import read_collection
+from napari_ois.training.recipe import Recipe
+from napari_ois.training.tuning import recipe_of, tune
+
+GOOD, BAD = "finetuned.safetensors", "finetuned-not-better.safetensors"
+"""Names of the checkpoint, by what the kept-back images say."""
+
+FEWEST_IMAGES = 2
+MOST_OBJECTS = 60
+"""Most objects that clicks are counted on, spread evenly over the kept-back images."""
+
+
+@dataclass(frozen=True)
+class FinetuneReport:
+    """What a fine-tuning was worth.
+
+    Attributes
+    ----------
+    path : Path
+        The checkpoint.
+    better : bool
+        Whether fewer clicks are needed; see :func:`napari_ois.training.dev.is_better`.
+    before, after : dict
+        Means over the kept-back objects: ``noc85`` and ``noc90``, clicks needed for an IoU of 85 and 90 %
+        (20 if it is never reached), and ``iou_1``, ``iou_3``, ``iou_5``.
+    objects : int
+        On which clicks were counted.
+    trained_on, kept_back : list of str
+        Names of the images.
+    skipped : list of str
+        Names of the images without an object.
+    steps : int
+    seconds : float
+        Of training, without the counting.
+    start : str
+        The model that it started from.
+    """
+
+    path: Path
+    better: bool
+    before: dict[str, float]
+    after: dict[str, float]
+    objects: int
+    trained_on: list[str]
+    kept_back: list[str]
+    skipped: list[str]
+    steps: int
+    seconds: float
+    start: str
+
+
+def finetune(
+    data: str | Path,
+    output: str | Path,
+    *,
+    start: str | Path = "ois-compact",
+    minutes: float = 10.0,
+    steps: int | None = None,
+    encoder: bool = False,
+    holdout: float = 0.2,
+    seed: int = 0,
+    rate: float = 3e-4,
+    device: str = "auto",
+    precision: str = "auto",
+    input_size: int | None = None,
+    progress: Callable[[float], Any] | None = None,
+) -> FinetuneReport:
+    """Train a model's prompt blocks and mask decoder further on one's own labels.
+
+    Parameters
+    ----------
+    data : str or Path
+        ``images`` and ``masks`` (label images: 0 background, ids; same stem; PNG, TIFF, NPY), or another layout
+        of :func:`napari_ois.training.folders.read_collection`.
+    output : str or Path
+        Folder for ``finetuned.safetensors`` and ``report.json``. A model that did not get better is written as
+        ``finetuned-not-better.safetensors``; an older ``finetuned.safetensors`` there stays as it is.
+    start : str or Path
+        Model or checkpoint to start from.
+    minutes : float
+        Length of the training; counting clicks comes on top.
+    steps : int, optional
+        Length in steps, instead of minutes: then the result depends on the seed alone.
+    encoder : bool
+        Train the image encoder too (a tenth of the rate, its batch norms as they are). The depth decoder is
+        never trained, as labels tell nothing of depth; the depth of the first model is held on to instead.
+    holdout : float
+        Share of the images that is kept back; at least one.
+    seed : int
+        Of the division of the images and of everything drawn.
+    rate : float
+        Learning rate, which falls along a cosine to 2 %.
+    device, precision : str
+        See :class:`~napari_ois.segmentation.predictor.Predictor`.
+    input_size : int, optional
+        Longest side that the network sees, in training and when clicks are counted; by default the preset's.
+    progress : callable, optional
+        Called with thousandths of the training done.
+
+    Returns
+    -------
+    FinetuneReport
+
+    Raises
+    ------
+    InputError
+        When there are fewer than two images with objects, a file is damaged, or nothing can be written.
+    WeightsError
+        When the model to start from has no weights for masks.
+    OISError
+        When the training failed.
+    """
+    output = Path(output)
+    check_target(output)
+    items, skipped = usable(read_collection(data))
+    train_items, kept = divide(items, holdout, seed)
+    network, info = load_model(start)
+    _check_start(start, info, encoder)
+    counted = Labelled(kept, most=MOST_OBJECTS)
+    placement = _place(device, precision)
+    side = input_size or PRESETS[info.preset].input_size
+    options: dict[str, Any] = {"device": device, "precision": precision, "input_size": side}
+    before = measure(Predictor(start, **options), counted)
+    network.to(placement.device)
+    recipe = recipe_of(info.preset, side, seed=seed, rate=rate)
+    average, done, seconds = tune(
+        network, recipe, train_items, placement, encoder, minutes * 60 if steps is None else None, steps, progress
+    )
+    with whole_folder(output) as staging:
+        metadata = _metadata(info, start, recipe, done, seconds, len(train_items), encoder)
+        path = save_checkpoint(average, staging / BAD, metadata=metadata)
+        after = measure(Predictor(path, **options), counted)
+        better = is_better(after, before)
+        if better:
+            path = path.rename(staging / GOOD)
+        report = FinetuneReport(
+            path=output / path.name,
+            better=better,
+            before=before,
+            after=after,
+            objects=counted.n_objects,
+            trained_on=[item.image.name for item in train_items],
+            kept_back=[item.image.name for item in kept],
+            skipped=skipped,
+            steps=done,
+            seconds=seconds,
+            start=str(start),
+        )
+        (staging / "report.json").write_text(json.dumps(as_record(report), indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def usable(items: Sequence[TrainImage]) -> tuple[list[TrainImage], list[str]]:
+    """Divide images into those with an object and the names of those without; InputError below two."""
+    good, empty = [], []
+    for item in items:
+        if item.mask is not None and len(object_ids(read_image(item)[1])):
+            good.append(item)
+        else:
+            empty.append(item.image.name)
+    if len(good) < FEWEST_IMAGES:
+        raise InputError(
+            f"Fine-tuning needs at least {FEWEST_IMAGES} images with labelled objects, one of them to measure on, "
+            f"but only {len(good)} of {len(items)} have any; label more images."
+        )
+    return good, empty
+
+
+def divide(items: Sequence[TrainImage], holdout: float, seed: int) -> tuple[list[TrainImage], list[TrainImage]]:
+    """Divide images at random into those to learn from and those kept back; at least one of each."""
+    if not 0 < holdout < 1:
+        raise InputError(f"holdout={holdout} is out of range; keep back a share between 0 and 1.")
+    count = min(max(1, round(holdout * len(items))), len(items) - 1)
+    kept = set(np.random.default_rng([seed, len(items)]).permutation(len(items))[:count].tolist())
+    learned = [item for index, item in enumerate(items) if index not in kept]
+    return learned, [item for index, item in enumerate(items) if index in kept]
+
+
+def _check_start(start: str | Path, info: ModelInfo, encoder: bool) -> None:
+    if not info.available or info.path is None:
+        raise WeightsError(info.note or f"{start} has no weights for masks; choose another model to start from.")
+    if encoder and PRESETS[info.preset].encoder == "vit":
+        raise InputError(f"The encoder of {info.preset} is kept as it is; leave the encoder out.")
+
+
+def _place(device: str, precision: str) -> Placement:
+    chosen = choose_device(device)
+    dtype = choose_precision(precision, chosen)
+    if dtype == torch.float16:
+        raise InputError("Fine-tuning in fp16 would lose small gradients; use precision fp32 or bf16.")
+    return Placement(chosen, dtype)
+
+
+def _metadata(
+    info: ModelInfo, start: str | Path, recipe: Recipe, steps: int, seconds: float, images: int, encoder: bool
+) -> dict[str, Any]:
+    assert info.path is not None
+    header = read_checkpoint(info.path).metadata
+    parts = "encoder, prompt blocks and mask decoder" if encoder else "prompt blocks and mask decoder"
+    return {
+        "preset": info.preset,
+        "switches": header.get("switches", "{}"),
+        "licence": info.licence,
+        "finetuned_from": f"{start} (sha256 {info.sha256})",
+        "finetuned": f"{parts}, {steps} steps in {seconds:.0f} s on {images} images of the user's own",
+        "seed": str(recipe.seed),
+    }
+
+
+def as_record(report: FinetuneReport) -> dict[str, Any]:
+    """The report as plain values, for JSON."""
+    return {**asdict(report), "path": str(report.path)}
+
+
+def format_report(report: FinetuneReport) -> str:
+    """A few lines for people."""
+    before, after = report.before, report.after
+    columns = {"NoC85": "noc85", "NoC90": "noc90", "IoU@1": "iou_1", "IoU@3": "iou_3", "IoU@5": "iou_5"}
+    lines = [
+        f"{report.steps} steps in {report.seconds:.0f} s on {len(report.trained_on)} images; measured on "
+        f"{report.objects} objects of {len(report.kept_back)} images kept back.",
+        f"{'':<8}" + "".join(f"{title:>8}" for title in columns),
+    ]
+    for name, figures in (("before", before), ("after", after)):
+        cells = (
+            f"{figures[key]:8.2f}" if key.startswith("noc") else f"{figures[key]:8.3f}" for key in columns.values()
+        )
+        lines.append(f"{name:<8}" + "".join(cells))
+    if report.skipped:
+        lines.append(f"Skipped, without an object: {', '.join(report.skipped)}.")
+    if report.better:
+        lines.append(f"Better: {report.path}")
+    else:
+        lines.append(
+            f"NOT better than {report.start}: keep using that one. The new weights are in {report.path}, "
+            "in case you want to look at them."
+        )
+    lines.append("NoC: mean number of clicks until the IoU is reached, 20 if never.")
+    return "\n".join(lines)

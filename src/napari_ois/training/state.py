@@ -1,0 +1,103 @@
+"""What a training is, between two steps, and the file that holds it.
+
+The rule of this file: everything that a step changes is in :class:`State`; a crash while it is written leaves
+the old file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_ois.errors import InputError
+from napari_ois.network import OIS
+from napari_ois.training.recipe import Recipe, as_plain, is_same
+
+
+@dataclass
+class State:
+    """A training between two steps.
+
+    Attributes
+    ----------
+    model : OIS
+    optimizer : torch.optim.Optimizer
+    scaler : torch.amp.GradScaler
+        Of fp16; does nothing otherwise.
+    average : dict of str to Tensor
+        Running mean of the weights.
+    step : int
+        Steps done.
+    best : dict or None
+        Figures of the best network so far, on the images to measure on.
+    notes : list of dict
+        Figures of the steps since the last row of the log.
+    """
+
+    model: OIS
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: dict[str, Tensor]
+    step: int = 0
+    best: dict[str, float] | None = None
+    notes: list[dict[str, float]] = field(default_factory=list)
+
+    @torch.no_grad()
+    def update_average(self, decay: float) -> None:
+        """Move the mean towards the weights; while it is young, faster."""
+        decay = min(decay, 1 - 4 / (self.step + 5))
+        move_average(self.average, self.model, decay)
+
+    def write(self, path: Path, recipe: Recipe) -> None:
+        """Write everything, to go on from."""
+        write_whole(
+            path,
+            {
+                "step": self.step,
+                "recipe": as_plain(recipe),
+                "model": self.model.state_dict(),
+                "average": self.average,
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.scaler.state_dict(),
+                "best": self.best,
+                "notes": self.notes,
+            },
+        )
+
+    def read(self, path: Path, recipe: Recipe, device: torch.device) -> None:
+        """Take everything over from a file; InputError if it is of another recipe."""
+        found = torch.load(path, map_location=device, weights_only=True)
+        if not is_same(found["recipe"], recipe):
+            raise InputError(
+                f"{path.parent} holds a training with another recipe; choose another folder or the same recipe."
+            )
+        self.model.load_state_dict(found["model"])
+        self.average = found["average"]
+        self.optimizer.load_state_dict(found["optimizer"])
+        if found.get("scaler"):
+            self.scaler.load_state_dict(found["scaler"])
+        self.step = found["step"]
+        self.best = found.get("best")
+        self.notes = found.get("notes", [])
+
+
+@torch.no_grad()
+def move_average(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    """Move a running mean towards a network's weights; counters are copied."""
+    for name, value in model.state_dict().items():
+        mean = average[name]
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def write_whole(path: Path, content: dict[str, Any]) -> None:
+    """Write a file of torch.save; a crash in the middle leaves the old one."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(content, temporary)
+    temporary.replace(path)

@@ -1,0 +1,210 @@
+"""What one batch teaches: simulated clicks, then one prediction and its losses.
+
+The rule of this file: what is drawn for a window or an object depends on the seed, the step and their numbers
+alone, so that a batch divided over devices, or over passes, teaches what it would have taught undivided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_ois.network import OIS, ImageEmbedding
+from napari_ois.network.order import normalize_depth
+from napari_ois.training.batches import Batch
+from napari_ois.training.clicks import Click, first_click, initial_clicks, next_click, stack_clicks
+from napari_ois.training.losses import IGNORE, bce_dice_loss, depth_loss, mask_iou, normalized_focal_loss
+from napari_ois.training.recipe import Recipe
+
+Autocast = Callable[[], AbstractContextManager[object]]
+
+# What a generator is for, beside the seed and the step's number.
+_ROUNDS, _CLICKS, _ORDER = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one batch gave.
+
+    Attributes
+    ----------
+    mask : scalar tensor
+        Mean loss of the masks over the objects, with its gradient; zero where there is no object.
+    depth : scalar tensor
+        Mean loss of the depth over the windows.
+    iou_first, iou_last : float
+        Mean IoU after the first click, and of the prediction that was learned from; NaN without objects.
+    """
+
+    mask: Tensor
+    depth: Tensor
+    iou_first: float
+    iou_last: float
+
+
+def set_learning(model: nn.Module, *, keep_statistics: bool = False) -> None:
+    """Put a network in training mode, but not its parts without a learning parameter.
+
+    Parameters
+    ----------
+    model : nn.Module
+    keep_statistics : bool
+        Leave the running statistics of every batch norm alone too: a few small batches would spoil them.
+    """
+    model.train()
+    for part in model.children():
+        if not any(parameter.requires_grad for parameter in part.parameters()):
+            part.eval()
+    if keep_statistics:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+
+def teach(
+    model: OIS,
+    batch: Batch,
+    recipe: Recipe,
+    step: int,
+    *,
+    bce_weight: float = 2.0,
+    autocast: Autocast = nullcontext,
+) -> Lesson:
+    """Simulate users on a batch and predict once with gradients (Sec. 4, after RITM's iterative training).
+
+    Parameters
+    ----------
+    model : OIS
+        In the mode that :func:`set_learning` gives.
+    batch : Batch
+        On the CPU.
+    recipe : Recipe
+        Its laws of clicks, order and loss.
+    step : int
+        Number of the step, which the draws depend on.
+    bce_weight : float
+        See :func:`bce_dice_loss`.
+    autocast : callable
+        Makes the context in which the network runs.
+
+    Returns
+    -------
+    Lesson
+    """
+    device = model.device
+    image = (batch.rgb.to(device).float() / 255).contiguous(memory_format=torch.channels_last)
+    truth_depth, valid = batch.depth.to(device), batch.valid.to(device)
+    targets = batch.targets.to(device)
+    with autocast():
+        embedding = model.embed_image(image)
+    on_depth = depth_loss(embedding.raw_depth, truth_depth)
+    order = _order_source(model, batch, recipe, step, embedding.raw_depth.detach(), truth_depth, valid)
+    embedding = replace(embedding, depth=order)
+    if not len(targets):
+        return Lesson(embedding.features.sum() * 0, on_depth, math.nan, math.nan)
+    objects = embedding.select(batch.image_index.to(device))
+    clicks, previous, iou_first = _click_rounds(model, objects, batch, recipe, step, autocast)
+    points, labels = _tensors(clicks, device)
+    # A context of its own: autocast would hand on the weights that it cast, without gradients, for the rounds.
+    with autocast():
+        logits = model.decode_clicks(objects, points, labels, previous)
+    if recipe.loss == "nfl":
+        on_mask = normalized_focal_loss(logits, targets)
+    else:
+        on_mask = bce_dice_loss(logits, targets, bce_weight=bce_weight)
+    iou = float(mask_iou(logits.detach(), targets).mean())
+    return Lesson(on_mask, on_depth, iou if iou_first is None else iou_first, iou)
+
+
+def depth_inside(raw: Tensor, valid: Tensor, *, min_range: float = 0.0) -> Tensor:
+    """Normalise depth over the pixels that show the image; padding would widen the stretch.
+
+    Parameters
+    ----------
+    raw : (B, 1, H, W) float tensor
+    valid : (B, 1, H, W) bool tensor
+    min_range : float
+        See :func:`normalize_depth`.
+
+    Returns
+    -------
+    (B, 1, H, W) float32 tensor in [0, 1]; what lies outside is clipped to the range inside.
+    """
+    raw = raw.float()
+    low = torch.where(valid, raw, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
+    high = torch.where(valid, raw, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
+    return normalize_depth(raw.maximum(low).minimum(high), min_range=min_range)
+
+
+def _order_source(
+    model: OIS, batch: Batch, recipe: Recipe, step: int, estimated: Tensor, truth: Tensor, valid: Tensor
+) -> Tensor:
+    """Choose each image's depth for order: true (with a random gamma), constant, or estimated."""
+    depth = depth_inside(estimated, valid, min_range=model.min_depth_range)
+    for index, number in enumerate(batch.numbers.tolist()):
+        rng = np.random.default_rng([recipe.seed, step, _ORDER, number])
+        draw, gamma = rng.random(), math.exp(rng.uniform(-0.5, 0.5))
+        known = torch.isfinite(truth[index])
+        if draw < recipe.no_depth:
+            depth[index] = 0
+        elif draw < recipe.no_depth + recipe.true_depth and known.float().mean() > 0.5:
+            filled = torch.where(known, truth[index], truth[index][known].median())
+            depth[index] = normalize_depth(filled[None].pow(gamma))[0]
+    return depth
+
+
+def _click_rounds(
+    model: OIS, objects: ImageEmbedding, batch: Batch, recipe: Recipe, step: int, autocast: Autocast
+) -> tuple[list[list[Click]], Tensor | None, float | None]:
+    """Simulate a user up to the click that is learned from, without gradients."""
+    truth = (batch.targets == 1).numpy()
+    valid = (batch.targets != IGNORE).numpy()
+    device = model.device
+    shared = np.random.default_rng([recipe.seed, step, _ROUNDS])
+    # one number of rounds for the whole batch, as SegNext draws it
+    rounds = int(shared.choice(len(recipe.rounds), p=recipe.rounds))
+    random_start = shared.random() < recipe.random_start
+    generators = _object_generators(batch, recipe.seed, step)
+    clicks = [_start(rng, own, random_start) for rng, own in zip(generators, truth, strict=True)]
+    previous: Tensor | None = None
+    iou_first: float | None = None
+    for _ in range(rounds):
+        points, labels = _tensors(clicks, device)
+        with torch.no_grad(), autocast():
+            previous = model.decode_clicks(objects, points, labels, previous)
+        if iou_first is None:
+            iou_first = float(mask_iou(previous, batch.targets.to(device)).mean())
+        probability = previous.sigmoid()[:, 0].cpu().numpy()
+        for own, rng, p, t, v in zip(clicks, generators, probability, truth, valid, strict=True):
+            click = next_click(rng, p, t, v, at_maximum=recipe.at_maximum)
+            if click is not None:
+                own.append(click)
+    return clicks, previous, iou_first
+
+
+def _object_generators(batch: Batch, seed: int, step: int) -> list[np.random.Generator]:
+    """One generator an object, by its window's number and its place in the window."""
+    generators = []
+    seen: dict[int, int] = {}
+    for window in batch.image_index.tolist():
+        place = seen[window] = seen.get(window, -1) + 1
+        generators.append(np.random.default_rng([seed, step, _CLICKS, int(batch.numbers[window]), place]))
+    return generators
+
+
+def _start(rng: np.random.Generator, truth: np.ndarray, at_random: bool) -> list[Click]:
+    if at_random:
+        return initial_clicks(rng, truth)
+    click = first_click(rng, truth)
+    return [] if click is None else [click]
+
+
+def _tensors(clicks: list[list[Click]], device: torch.device) -> tuple[Tensor, Tensor]:
+    points, labels = stack_clicks(clicks)
+    return torch.from_numpy(points).to(device), torch.from_numpy(labels).to(device)

@@ -1,0 +1,143 @@
+"""Fine-tuning changes what it may change, measures what it promises, and says so when it was worth nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("cv2", reason="training needs the extra 'train'")
+
+from napari_ois.checkpoints import load_model, read_checkpoint, save_checkpoint
+from napari_ois.errors import InputError, WeightsError
+from napari_ois.network import build
+from napari_ois.segmentation.predictor import Predictor
+from napari_ois.training import finetune as tuning
+from napari_ois.training.finetune import BAD, GOOD, divide, finetune, format_report
+from napari_ois.training.folders import read_collection
+from napari_ois.training.tuning import recipe_of
+
+SWITCHES = {"mixer_widths": None, "num_blocks": 1}
+FIGURES = {"noc85": 12.0, "noc90": 20.0, "iou_1": 0.3, "iou_3": 0.4, "iou_5": 0.5}
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A compact network with random weights, and statistics of batch norm that training would move."""
+    torch.manual_seed(0)
+    model = build("ois-compact", **SWITCHES)
+    metadata = {"preset": "ois-compact", "switches": SWITCHES, "licence": "CC0-1.0", "metrics": {"noc85": 1}}
+    return save_checkpoint(model.state_dict(), tmp_path_factory.mktemp("start") / "own.safetensors", metadata=metadata)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three images with a bright square each, and one without."""
+    folder = tmp_path / "data"
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number in range(4):
+        mask = np.zeros((64, 64), np.uint8)
+        if number < 3:
+            mask[10 + 8 * number : 40 + 8 * number, 12:44] = number + 1
+        image = np.where(mask > 0, 190, 70).astype(np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"{number}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{number}.png")
+    return folder
+
+
+def tuned(data, out, start, **options):
+    return finetune(data, out, start=start, steps=1, input_size=64, device="cpu", **options)
+
+
+def test_three_images_are_enough_and_the_file_loads_wherever_models_are_chosen(data, tmp_path, start):
+    told = []
+    report = tuned(data, tmp_path / "out", start, progress=told.append)
+    assert (len(report.trained_on), len(report.kept_back), report.skipped) == (2, 1, ["3.png"])
+    assert not set(report.trained_on) & set(report.kept_back)
+    assert report.steps == 1 and report.objects == 1 and sum(told) == pytest.approx(1000)
+    assert report.path.parent == tmp_path / "out" and report.path.name == (GOOD if report.better else BAD)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([report.path.name, "report.json"])
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert written["after"] == report.after and written["path"] == str(report.path)
+    predictor = Predictor(report.path, device="cpu", input_size=64)
+    predictor.set_image(np.zeros((64, 64), np.uint8))
+    assert predictor.predict([(30, 30)], [1]).mask.shape == (64, 64)
+    before, after = read_checkpoint(start), read_checkpoint(report.path)
+    moved = {name for name in before.state if not torch.equal(before.state[name], after.state[name])}
+    assert moved and all(n.startswith(("blocks.", "dense.", "sparse.", "mask_decoder.")) for n in moved)
+    assert after.metadata["licence"] == "CC0-1.0" and "metrics" not in after.metadata
+    assert after.metadata["finetuned_from"].startswith(str(start))
+
+
+def test_the_encoder_learns_if_asked_but_not_its_statistics_nor_depth(data, tmp_path, start, monkeypatch):
+    monkeypatch.setattr(tuning, "measure", lambda *_: FIGURES)
+    one, two = (tuned(data, tmp_path / name, start, encoder=True).path for name in "ab")
+    before, after, again = (load_model(path)[0].state_dict() for path in (start, one, two))
+    assert all(torch.equal(after[name], value) for name, value in again.items())  # the seed says it all
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any(name.startswith("encoder.stages") for name in moved)
+    assert not any(name.startswith("depth_decoder.") or "running" in name for name in moved)
+
+
+def test_what_got_better_and_what_did_not_have_other_names(data, tmp_path, start, monkeypatch):
+    figures = iter([FIGURES, FIGURES | {"noc85": 9.5}, FIGURES, FIGURES | {"noc85": 12.5}])
+    monkeypatch.setattr(tuning, "measure", lambda *_: next(figures))
+    out = tmp_path / "out"
+    good = tuned(data, out, start)
+    assert good.better and good.path == out / GOOD and str(out / GOOD) in format_report(good)
+    kept = (out / GOOD).read_bytes()
+    bad = tuned(data, out, start, seed=1)
+    assert not bad.better and bad.path == out / BAD
+    assert (out / GOOD).read_bytes() == kept  # the better one of before is not lost
+    text = format_report(bad)
+    assert "NOT better" in text and "Skipped, without an object: 3.png" in text
+    rows = [line.split() for line in text.splitlines() if line.startswith(("before", "after"))]
+    assert rows[0][1:3] == ["12.00", "20.00"] and rows[1][1] == "12.50"
+
+
+def test_images_are_divided_whole_and_each_side_has_one(data):
+    items = read_collection(data)
+    for holdout, expected in ((0.01, 1), (0.5, 2), (0.99, 3)):
+        learned, kept = divide(items, holdout, 0)
+        assert len(kept) == expected
+        assert sorted(i.image.name for i in learned + kept) == [f"{n}.png" for n in range(4)]
+    assert divide(items, 0.5, 0) == divide(items, 0.5, 0)
+    with pytest.raises(InputError, match="holdout"):
+        divide(items, 1.0, 0)
+
+
+def test_too_few_images_are_refused_and_nothing_is_written(data, tmp_path, start):
+    for number in (1, 2):
+        Image.fromarray(np.zeros((64, 64), np.uint8)).save(data / "masks" / f"{number}.png")
+    with pytest.raises(InputError, match=r"at least 2 images .* only 1 of 4"):
+        tuned(data, tmp_path / "out", start)
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_that_cannot_be_tuned_are_refused(data, tmp_path, start, monkeypatch):
+    network, info = load_model(start)
+    for change, options, error, words in (
+        ({"available": False, "note": "train it first"}, {}, WeightsError, "train it first"),
+        ({"preset": "ois-vits"}, {"encoder": True}, InputError, "kept as it is"),
+    ):
+        changed = type(info)(**{**vars(info), **change})
+        monkeypatch.setattr(tuning, "load_model", lambda _, changed=changed: (network, changed))
+        with pytest.raises(error, match=words):
+            tuned(data, tmp_path / "out", start, **options)
+    with pytest.raises(InputError, match="fp16"):
+        monkeypatch.setattr(tuning, "load_model", lambda _: (network, info))
+        tuned(data, tmp_path / "out", start, precision="fp16")
+    assert not (tmp_path / "out").exists()
+
+
+def test_windows_lie_around_the_size_that_is_used():
+    (phase,) = recipe_of("ois-compact", 224).phases
+    assert [size for size, _ in ((phase.size, phase.images), *phase.turns)] == [224, 192, 256]
+    (phase,) = recipe_of("ois-vitb", 1022).phases
+    assert [size for size, _ in ((phase.size, phase.images), *phase.turns)] == [1022, 882, 1162]
+    (phase,) = recipe_of("ois-compact", 40).phases
+    assert min(size for size, _ in ((phase.size, phase.images), *phase.turns)) == 32
