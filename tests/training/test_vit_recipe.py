@@ -114,3 +114,11 @@ def test_padding_does_not_widen_the_stretch_of_depth():
     valid = torch.tensor([[False, True, True], [False, True, True]])[None, None]
     expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.5, 0.0]])[None, None]
     torch.testing.assert_close(depth_inside(raw, valid), expected)
+
+
+def test_a_compact_model_goes_on_by_other_numbers_than_it_began_with():
+    first, then = recipe_for("ois-compact"), recipe_for("ois-compact", continued=True)
+    assert then.rate < first.rate and then.steps < first.steps
+    sizes = {then.phases[-1].batch(step)[0] for step in range(9)}
+    assert sizes == {160, 192, 224}
+    assert recipe_for("ois-vitb", continued=True) == recipe_for("ois-vitb")

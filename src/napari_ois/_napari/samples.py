@@ -1,4 +1,4 @@
-"""One rule: sample images are those that scikit-image's wheel holds, so that they open without a network."""
+"""One rule: samples open without a network: what scikit-image's wheel holds, and what is made on the spot."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from typing import Any
 
 import numpy as np
 from skimage import data
+
+from napari_ois.segmentation.cells import made_cells
+from napari_ois.segmentation.stack_sources import Projection
+
+CELLS_SPACING = (1.0, 0.25, 0.25)
+"""Of the made cells in micrometres: planes lie farther apart than pixels, as in most microscopes."""
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -55,4 +61,22 @@ def motorcycle() -> list[LayerData]:
             "image",
         ),
         (left, {"name": "motorcycle"}, "image"),
+    ]
+
+
+def overlapping_cells() -> list[LayerData]:
+    """Made cells that overlap, grey, 24 x 256 x 256, their maximum projection, depth and true labels.
+
+    Colour does not tell two of them apart, depth does. Click on the projection, with the depth as order.
+    """
+    cells = made_cells()
+    found = Projection(spacing=CELLS_SPACING).compute(cells.stack)
+    here: dict[str, Any] = {"scale": CELLS_SPACING, "units": ("um", "um", "um")}
+    flat: dict[str, Any] = {"scale": CELLS_SPACING[1:], "units": ("um", "um")}
+    depth = {"name": "cells depth", "colormap": "inferno", "contrast_limits": (0.0, 1.0)}
+    return [
+        (cells.stack, {"name": "cells stack", "visible": False, **here}, "image"),
+        (cells.labels, {"name": "cells true labels", "visible": False, **flat}, "labels"),
+        (found.depth, {**depth, "visible": False, **flat}, "image"),
+        (found.image, {"name": "cells projection", **flat}, "image"),
     ]

@@ -168,7 +168,7 @@ def train(
         if folder is not None:
             check_target(folder)
     chosen = str(choose_device(device))
-    recipe = recipe_for(preset, seed=seed)  # an unknown preset is said now, not after the scenes are made
+    recipe = recipe_for(preset, continued=start is not None, seed=seed)  # an unknown preset is said now, not later
     if steps is not None:
         recipe = replace(recipe, steps=steps)
     if batch is not None:

@@ -22,10 +22,10 @@ BACKGROUND = 12.0
 NOISE = 9.0
 """Standard deviation of the noise of each voxel."""
 
-ABSORBED = 0.12
+ABSORBED = 0.10
 """Share of a deeper cell's light that a cell above it takes, so that the upper one wins the projection."""
 
-TEXTURE = 0.10
+TEXTURE = 0.12
 """Strength of the mottling. It is one pattern for all planes: in the projection no cell has one of its own."""
 
 THICKNESS = 1.3
@@ -82,7 +82,7 @@ def made_cells(seed: int = 0, shape: tuple[int, int, int] = (24, 256, 256)) -> C
     for number in np.argsort(z):  # nearest first: it takes light from those below
         cover = covers[number]
         labels[(cover > 0.5) & (labels == 0)] = number + 1
-        seen = ndimage.gaussian_filter(cover, 0.6 + 1.4 * z[number] / planes)
+        seen = ndimage.gaussian_filter(cover, 0.4 + 1.6 * z[number] / planes)
         profile = np.exp(-0.5 * ((np.arange(planes) - z[number]) / THICKNESS) ** 2).astype(np.float32)
         profile /= profile.max()  # a centre between two planes must not make a cell darker
         for plane in np.flatnonzero(profile > 0.01):

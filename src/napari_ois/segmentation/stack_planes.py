@@ -115,7 +115,8 @@ class StackPlanes:
             channel_axis = 3
         if len(shape) != (3 if channel_axis is None else 4):
             axes = "three axes" if channel_axis is None else "three axes and one of channels"
-            raise InputError(f"The stack has shape {shape}, but depth from a stack needs {axes}; give one time point.")
+            remedy = "give a stack" if len(shape) < 3 else "give one time point, or say which axis holds channels"
+            raise InputError(f"The stack has shape {shape}, but depth from a stack needs {axes}; {remedy}.")
         for name, value in (("axis", axis), ("channel_axis", channel_axis)):
             if value is not None and not -len(shape) <= value < len(shape):
                 raise InputError(f"{name}={value} is out of range for a stack of shape {shape}.")

@@ -97,12 +97,28 @@ class Recipe:
                 raise InputError(f"There is no {name} {value!r}; use one of {', '.join(known)}.")
 
 
-def recipe_for(preset: str, **changes: Any) -> Recipe:
+CONTINUED: dict[str, Any] = {
+    "steps": 1950,
+    "phases": (
+        Phase(0.6, 128, 24, tight=0.4, bce_weight=1.0, turns=((160, 16),)),
+        Phase(1.0, 192, 12, tight=0.4, bce_weight=0.5, turns=((160, 16), (224, 8))),
+    ),
+    "rate": 1.2e-3,
+    "warmup": 150,
+    "depth_weight": 0.5,
+    "real_share": 0.75,
+}
+"""How a compact model goes on: sizes take turns, more real images, large objects seen close."""
+
+
+def recipe_for(preset: str, *, continued: bool = False, **changes: Any) -> Recipe:
     """The recipe of a preset: our own for the compact one, the paper's for the ViT ones.
 
     Parameters
     ----------
     preset : str
+    continued : bool
+        For a training that starts from a trained model: the compact preset then has other numbers.
     **changes
         Fields of :class:`Recipe` to set otherwise.
 
@@ -120,7 +136,7 @@ def recipe_for(preset: str, **changes: Any) -> Recipe:
     """
     if preset not in PRESETS:
         raise InputError(f"There is no preset {preset}; use one of {', '.join(PRESETS)}.")
-    numbers: dict[str, Any] = {}
+    numbers: dict[str, Any] = dict(CONTINUED) if continued else {}
     if PRESETS[preset].encoder == "vit":
         numbers = {
             "steps": 15 * 30_000 // 12,

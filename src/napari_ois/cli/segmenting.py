@@ -1,0 +1,122 @@
+"""One rule: one object of one image or stack, by clicks, is written as files that any image program reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from napari_ois.cli.ordering import chosen_source, order_options, read_ordered
+from napari_ois.cli.parts import InOrder, RowColumn, load_predictor, model_options, progress_bar, spoken_warnings
+
+if TYPE_CHECKING:
+    from napari_ois.cli.ordering import OrderedImage
+    from napari_ois.segmentation.prediction import Prediction
+
+LEFT_FROM_EARLIER = ("order_negative_*.tif", "depth_known.tif", "image.tif")
+"""Files of an earlier run in the same folder that would contradict this one where it writes none."""
+
+
+@click.command(cls=InOrder)
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--positive", "-p", multiple=True, type=RowColumn(), metavar="ROW,COL", help="On the object.")
+@click.option("--negative", "-n", multiple=True, type=RowColumn(), metavar="ROW,COL", help="Off the object.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
+@order_options
+@click.option("--channel-axis", type=int, help="Axis that holds the channels.")
+@model_options
+@click.pass_context
+def segment(
+    ctx: click.Context,
+    image: Path,
+    positive: tuple[tuple[float, float], ...],
+    negative: tuple[tuple[float, float], ...],
+    output: Path,
+    channel_axis: int | None,
+    model: str,
+    device: str,
+    precision: str,
+    input_size: int | None,
+    **order: Any,
+) -> None:
+    """Segment one object of IMAGE by clicks.
+
+    Clicks are played one after the other in the order given, as in the viewer. Writes mask.tif,
+    probability.tif, depth.tif, order_positive.tif, order_negative_01.tif and on, clicks.csv and
+    overview.png.
+
+    Order comes from the model's own estimate, unless one of --depth, --depth-from, --depth-model and
+    --no-order is given; then depth_known.tif says where it was known and not filled in. With --depth-from the
+    clicks are on the projection, which is written too (image.tif).
+    """
+    clicks = _clicks_in_order(ctx.meta["order"], positive, negative)
+    from napari_ois.annotation.clicks import Clicks
+    from napari_ois.annotation.replay import Replay
+    from napari_ois.segmentation.clicks import check_clicks
+    from napari_ois.segmentation.files import check_target
+
+    check_target(output)
+    points, labels = [place for place, _ in clicks], [kind for _, kind in clicks]
+    source = chosen_source(order, channel_axis, device, precision)
+    # Clicks are checked before a model is loaded, which takes longer.
+    scene = read_ordered(
+        image, source, order["axis"] or 0, channel_axis, lambda shape: check_clicks(points, labels, shape)
+    )
+    with progress_bar(4, "segment") as step, spoken_warnings():
+        predictor = load_predictor(model, device, precision, input_size)
+        step(1)
+        predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
+        step(1)
+        play = Replay(predictor)
+        prediction = play.answer(Clicks.from_arrays(points, labels), order_strength=source.order_strength)
+        step(1)
+        assert prediction is not None  # there is a positive click
+        written = _write(output, scene, prediction, made_from_stack=source.needs_stack)
+        step(1)
+    share = prediction.mask.mean()
+    click.echo(
+        f"Mask: {int(prediction.mask.sum())} pixels ({share:.1%} of the image), "
+        f"score {prediction.score:.2f}, on {predictor.device} ({predictor.precision})."
+    )
+    if scene.order.depth is not None:
+        click.echo(f"Order: {source.statement} Known at {scene.order.known.mean():.1%} of the image.")
+    for path in written:
+        click.echo(str(path))
+
+
+def _write(output: Path, scene: OrderedImage, prediction: Prediction, *, made_from_stack: bool) -> list[Path]:
+    """Write the prediction, and beside it what is known of the depth and the image made from a stack."""
+    import numpy as np
+    import tifffile
+
+    from napari_ois.segmentation.files import whole_folder, write_prediction
+
+    with whole_folder(output) as staging:
+        write_prediction(staging, scene.plane, prediction)
+        if scene.order.depth is not None:
+            known = scene.order.known.astype(np.uint8) * 255
+            tifffile.imwrite(staging / "depth_known.tif", known, compression="zlib")
+        if made_from_stack:
+            tifffile.imwrite(staging / "image.tif", _writable(scene.pixels), compression="zlib")
+        names = sorted(file.name for file in staging.iterdir())
+    for pattern in LEFT_FROM_EARLIER:
+        for old in output.glob(pattern):
+            if old.name not in names:
+                old.unlink()
+    return [output / name for name in names]
+
+
+def _writable(pixels: Any) -> Any:
+    """Bool as bytes, which more programs read."""
+    return pixels.astype("uint8") * 255 if pixels.dtype == bool else pixels
+
+
+def _clicks_in_order(
+    order: list[str | None],
+    positive: tuple[tuple[float, float], ...],
+    negative: tuple[tuple[float, float], ...],
+) -> list[tuple[tuple[float, float], int]]:
+    """Interleave both options' values as they came; label 1 positive, 0 negative."""
+    left = {"positive": iter(positive), "negative": iter(negative)}
+    return [(next(left[name]), int(name == "positive")) for name in order if name in left]

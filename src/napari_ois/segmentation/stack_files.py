@@ -1,0 +1,79 @@
+"""One rule: a file of a stack is opened, not read; its planes are read when they are asked for."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_ois.errors import InputError
+from napari_ois.segmentation.files import read_image
+
+
+class TiffPages:
+    """A TIFF whose pages are the planes of a stack, compressed or not; reads one page when indexed.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any) -> None:
+        self._path = path
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+
+    def __getitem__(self, key: tuple[Any, ...]) -> NDArray[Any]:
+        """The plane ``[index]``, or what else of the stack numpy's indexing gives, for which all is read."""
+        one = len(key) == 1 and isinstance(key[0], int)
+        try:
+            read = tifffile.imread(self._path, key=key[0]) if one else tifffile.imread(self._path)
+        except (OSError, ValueError, IndexError, zlib.error) as error:
+            raise InputError(f"{self._path} cannot be read as a stack ({error}).") from error
+        if read.shape != (self.shape[1:] if one else self.shape):
+            raise InputError(f"{self._path} cannot be read as a stack (its pages have changed).")
+        return read if one else read[key]
+
+
+def open_stack(path: str | Path, axis: int = 0) -> Any:
+    """Open a stack for reading plane by plane along an axis.
+
+    Uncompressed TIFF and ``.npy`` files are mapped into memory; of other TIFF files one page after the other is
+    read, as long as the pages follow the axis. Everything else is read whole.
+
+    Parameters
+    ----------
+    path : path
+    axis : int
+        The axis that will be walked.
+
+    Returns
+    -------
+    An array, or what can be indexed like one.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it cannot be read as an image.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".npy" and path.is_file():
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        if suffix in (".tif", ".tiff") and path.is_file():
+            with tifffile.TiffFile(path) as tiff:
+                series = tiff.series[0]
+                if series.dataoffset is not None and series.keyframe.is_memmappable:
+                    return tifffile.memmap(path, mode="r")
+                pages = len(series.pages) == len(tiff.pages) == series.shape[0]
+                if axis == 0 and pages and series.shape[1:] == series.keyframe.shape:
+                    return TiffPages(path, series.shape, series.dtype)
+    except (OSError, ValueError, EOFError, IndexError, tifffile.TiffFileError):
+        pass  # read_image says in words what is wrong, or can read it after all
+    return read_image(path)
