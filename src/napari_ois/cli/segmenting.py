@@ -50,7 +50,7 @@ def segment(
     --no-order is given; then depth_known.tif says where it was known and not filled in. With --depth-from the
     clicks are on the projection, which is written too (image.tif).
     """
-    clicks = _clicks_in_order(ctx.meta["order"], positive, negative)
+    clicks = clicks_in_order(ctx.meta["order"], positive, negative)
     from napari_ois.annotation.clicks import Clicks
     from napari_ois.annotation.replay import Replay
     from napari_ois.segmentation.clicks import check_clicks
@@ -112,7 +112,7 @@ def _writable(pixels: Any) -> Any:
     return pixels.astype("uint8") * 255 if pixels.dtype == bool else pixels
 
 
-def _clicks_in_order(
+def clicks_in_order(
     order: list[str | None],
     positive: tuple[tuple[float, float], ...],
     negative: tuple[tuple[float, float], ...],

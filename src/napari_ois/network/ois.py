@@ -157,6 +157,10 @@ class OIS(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    def sigmas(self) -> list[Tensor]:
+        """What each block learned of Eq. 3's sigma, (heads,) tensors; none without sparse embeddings."""
+        return [block.order_attention.sigma for block in self.blocks]
+
     def embed_image(self, image: Tensor, depth: Tensor | None = None) -> ImageEmbedding:
         """Compute everything that depends on the image alone.
 

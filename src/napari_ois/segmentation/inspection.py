@@ -131,7 +131,7 @@ def looked_at(
         As it returned them.
     """
     blocks = tuple(BlockAttention(block.order.cpu(), block.plain.cpu(), block.object.cpu()) for block in trace)
-    learned = [block.order_attention.sigma.detach().float().cpu() for block in network.blocks]
+    learned = [sigma.detach().float().cpu() for sigma in network.sigmas()]
     return Looked(
         blocks=blocks,
         slots=arrange_slots(points.cpu(), labels.cpu()),

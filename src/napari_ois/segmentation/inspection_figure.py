@@ -112,8 +112,8 @@ def _show(axes: Axes, values: NDArray[Any], title: str, colormap: str | None = N
 def _mark(axes: Axes, prediction: Prediction, only: int | None = None) -> None:
     for index, ((row, column), label) in enumerate(zip(prediction.points, prediction.labels, strict=True)):
         if only is None or index == only:
-            style = {"marker": "o", "color": "#2ca25f"} if label == 1 else {"marker": "X", "color": "#e6550d"}
-            axes.plot(column, row, markersize=8, markeredgecolor="white", linestyle="none", **style)
+            marker, color = ("o", "#2ca25f") if label == 1 else ("X", "#e6550d")
+            axes.plot(column, row, marker=marker, color=color, markersize=8, markeredgecolor="white", linestyle="none")
 
 
 def _outline(axes: Axes, mask: NDArray[np.bool_], color: str) -> None:

@@ -1,0 +1,105 @@
+"""One rule: what the order inspector shows in the viewer, this command writes as one figure and as arrays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from napari_ois.cli.ordering import chosen_source, order_options, read_ordered
+from napari_ois.cli.parts import InOrder, RowColumn, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.segmenting import clicks_in_order
+
+
+@click.command(cls=InOrder)
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--positive", "-p", multiple=True, type=RowColumn(), metavar="ROW,COL", help="On the object.")
+@click.option("--negative", "-n", multiple=True, type=RowColumn(), metavar="ROW,COL", help="Off the object.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
+@click.option("--strength", default=1.0, show_default=True, help="Of order: 0 off, 1 as trained.")
+@click.option("--block", type=click.IntRange(1), help="Attention of this block; by default the mean over all.")
+@click.option("--head", type=click.IntRange(1), help="Attention of this head; by default the mean over all.")
+@order_options
+@click.option("--channel-axis", type=int, help="Axis that holds the channels.")
+@model_options
+@click.pass_context
+def inspect(
+    ctx: click.Context,
+    image: Path,
+    positive: tuple[tuple[float, float], ...],
+    negative: tuple[tuple[float, float], ...],
+    output: Path,
+    strength: float,
+    block: int | None,
+    head: int | None,
+    channel_axis: int | None,
+    model: str,
+    device: str,
+    precision: str,
+    input_size: int | None,
+    **order: Any,
+) -> None:
+    """Show what order did to the mask of an object of IMAGE.
+
+    Writes order.png (clicks, mask, depth, order maps, attention without and with the order term, sigma, and what order
+    changed), attention_01.tif and on (one for each click: with order, without, object-aware), changed.tif (1 gained
+    by order, 2 lost) and order.json.
+    """
+    clicks = clicks_in_order(ctx.meta["order"], positive, negative)
+    from napari_ois.annotation.clicks import Clicks
+    from napari_ois.annotation.replay import Replay
+    from napari_ois.segmentation.clicks import check_clicks
+    from napari_ois.segmentation.files import check_target, whole_folder
+    from napari_ois.segmentation.inspection import Inspection
+    from napari_ois.segmentation.inspection_figure import save_inspection
+
+    check_target(output)
+    points, labels = [place for place, _ in clicks], [kind for _, kind in clicks]
+    source = chosen_source(order, channel_axis, device, precision)
+    scene = read_ordered(
+        image, source, order["axis"] or 0, channel_axis, lambda shape: check_clicks(points, labels, shape)
+    )
+    chosen = {"block": None if block is None else block - 1, "head": None if head is None else head - 1}
+    with progress_bar(4, "inspect") as step, spoken_warnings():
+        predictor = load_predictor(model, device, precision, input_size)
+        step(1)
+        predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
+        step(1)
+        answer = Replay(predictor).answer(Clicks.from_arrays(points, labels))
+        inspection = Inspection(predictor.again(answer, order_strength=strength, inspect=True))
+        without = predictor.again(answer, order_strength=0)
+        step(1)
+        change, profile = inspection.change(without), inspection.profile()
+        record = {
+            "statement": source.statement,
+            "sentence": change.sentence,
+            "warning": profile.warning,
+            "separation": profile.separation,
+            "iou_with_and_without_order": change.iou,
+            "strength": inspection.strength,
+            "sigma": inspection.sigma.tolist(),
+        }
+        with whole_folder(output) as folder:
+            save_inspection(folder / "order.png", scene.plane, inspection, without, **chosen)
+            _write_maps(folder, inspection, change, chosen)
+            (folder / "order.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        step(1)
+    click.echo(change.sentence)
+    if profile.warning:
+        click.echo(profile.warning)
+    click.echo(str(output / "order.png"))
+
+
+def _write_maps(folder: Path, inspection: Any, change: Any, chosen: dict[str, int | None]) -> None:
+    import numpy as np
+    import tifffile
+
+    for index in range(len(inspection.prediction.labels)):
+        if inspection.has_row(index):
+            kinds = ("order", "plain", "object")
+            maps = np.stack([inspection.attention(index, kind=kind, **chosen) for kind in kinds])
+            tifffile.imwrite(folder / f"attention_{index + 1:02d}.tif", maps, compression="zlib")
+    changed = change.gained.astype(np.uint8) + 2 * change.lost.astype(np.uint8)
+    tifffile.imwrite(folder / "changed.tif", changed, compression="zlib")
