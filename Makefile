@@ -3,7 +3,7 @@
 #   make demo                     open napari on a real image with a first click made
 #   make test                     every check and every test        (PYTEST_ARGS="-k clicks")
 #   make lint                     ruff, import contracts, mypy
-#   make evaluate DATA=folder     measure the model on annotated images (EVALUATE_ARGS="--model ...")
+#   make evaluate DATA=folder     the model against what else is at hand, by robot clicks  (EVALUATE_ARGS="--jobs 2 ...")
 #   make clean / make distclean   remove what was made / and the environment too
 #
 #   PYTHON=/path/to/python3       the interpreter to build the environment from
@@ -36,7 +36,8 @@ evaluate:
 	@test -n "$(DATA)" || { echo "error: name the folder of annotated images: make evaluate DATA=folder" >&2; exit 2; }
 	@test -d "$(DATA)" || { echo "error: there is no folder $(DATA)" >&2; exit 2; }
 	@bash scripts/setup.sh
-	@"$(VENV)/bin/napari-ois" evaluate "$(DATA)" $(EVALUATE_ARGS)
+	@"$(VENV)/bin/napari-ois" evaluate "$(DATA)" --method ois-compact --method grabcut --method random-walker \
+		--method flood-fill $(EVALUATE_ARGS)
 
 clean:
 	rm -rf build dist site demo-output .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

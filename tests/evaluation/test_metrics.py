@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_ois.errors import InputError
-from napari_ois.evaluation.metrics import iou, k_miou, mean_over_sets, noc, nof
+from napari_ois.evaluation.metrics import bootstrap_interval, boundary_iou, iou, k_miou, mean_over_sets, noc, nof
 
 
 def test_iou_counts_overlap_and_leaves_ignored_pixels_out():
@@ -48,3 +48,66 @@ def test_k_miou_is_the_mean_after_click_k():
 
 def test_mean_over_sets_weighs_sets_alike():
     assert mean_over_sets({"large": [0.0] * 9, "small": [1.0], "none": []}) == pytest.approx(0.5)
+
+
+def squares(shape, *corners):
+    mask = np.zeros(shape, bool)
+    for top, left, side in corners:
+        mask[top : top + side, left : left + side] = True
+    return mask
+
+
+def test_boundary_iou_of_hand_made_squares():
+    # 30 x 40: the diagonal is 50, so the border is one pixel wide
+    target = squares((30, 40), (5, 5, 10)).astype(np.uint8)
+    assert boundary_iou(target == 1, target) == 1.0
+    # rings of 36 and of 28 pixels about the same middle do not touch
+    assert boundary_iou(squares((30, 40), (6, 6, 8)), target) == 0.0
+    # moved by one column: the top and bottom rows share 9 each; the columns at the sides share nothing
+    assert boundary_iou(squares((30, 40), (5, 6, 10)), target) == pytest.approx(18 / (36 + 36 - 18))
+    # twice as wide, counted pixel by pixel
+    wide = boundary_iou(squares((30, 40), (5, 6, 10)), target, dilation=0.04)
+    both = {(r, c) for r in range(10) for c in range(10) if min(r, c, 9 - r, 9 - c) < 2}
+    moved = {(r, c + 1) for r, c in both}
+    assert wide == pytest.approx(len(both & moved) / len(both | moved))
+
+
+def test_boundary_iou_at_the_image_border_and_of_nothing():
+    # the outside of the image is not object: a full image has a border all round
+    target = np.ones((30, 40), np.uint8)
+    inner = squares((30, 40), (0, 0, 40))
+    inner[:, 39] = False
+    ring, shrunk = 2 * 40 + 2 * 28, 2 * 39 + 2 * 28
+    shared = 39 + 39 + 28
+    assert boundary_iou(inner, target) == pytest.approx(shared / (ring + shrunk - shared))
+    assert boundary_iou(np.zeros((5, 5), bool), np.zeros((5, 5), np.uint8)) == 1.0
+    assert boundary_iou(np.ones((5, 5), bool), np.zeros((5, 5), np.uint8)) == 0.0
+
+
+def test_boundary_iou_leaves_ignored_pixels_out():
+    target = squares((30, 40), (5, 5, 10)).astype(np.uint8)
+    mask = target == 1
+    mask[20:25, 20:25] = True
+    target[18:28, 18:28] = 255
+    assert boundary_iou(mask, target) == 1.0
+    with pytest.raises(InputError, match="target"):
+        boundary_iou(mask, target[1:])
+
+
+def test_bootstrap_interval_of_a_known_mean():
+    # 400 coin throws: the mean's standard deviation is .5 / sqrt(400) = .025
+    values = {"a": [0.0, 1.0] * 200}
+    low, high = bootstrap_interval(values)
+    assert low == pytest.approx(0.5 - 1.96 * 0.025, abs=0.008)
+    assert high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.008)
+    assert bootstrap_interval(values) == (low, high)
+    narrow = bootstrap_interval(values, level=0.5)
+    assert low < narrow[0] < narrow[1] < high
+
+
+def test_bootstrap_interval_weighs_sets_alike():
+    # the large set does not vary; half of the small one's deviation is left: .5 * .5 / sqrt(100) = .025
+    low, high = bootstrap_interval({"large": [1.0] * 900, "small": [0.0, 1.0] * 50, "none": []})
+    assert (low + high) / 2 == pytest.approx(0.75, abs=0.01)
+    assert high - low == pytest.approx(2 * 1.96 * 0.025, abs=0.012)
+    assert all(math.isnan(end) for end in bootstrap_interval({"none": []}))

@@ -90,17 +90,46 @@ def test_sets_and_number_of_objects_can_be_chosen(collection):
 
 
 def test_missing_folder_is_named(tmp_path):
-    with pytest.raises(InputError, match="nowhere"):
+    with pytest.raises(InputError, match=r"There is no .*nowhere"):
         EvalCollection(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no known form"):
+        EvalCollection(tmp_path)
 
 
-def test_missing_and_damaged_files_are_named(collection):
+def test_missing_and_damaged_files_are_named_all_at_once(collection):
     (collection / "a/masks/x.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
+    (collection / "a/depth/x.png").unlink()
+    imsave(collection / "a/masks/y.png", np.ones((12, 15), np.uint8), check_contrast=False)
+    with pytest.raises(InputError) as caught:
+        EvalCollection(collection)
+    for words in ("3 files", "a/masks/x.png (damaged)", "a/depth/x.png (missing)", "a/masks/y.png (another size"):
+        assert words in str(caught.value)
+
+
+def test_a_file_cut_short_behind_its_header_is_named_when_its_turn_comes(collection):
+    path = collection / "a/images/x.png"
+    path.write_bytes(path.read_bytes()[:300])
+    samples = EvalCollection(collection)
     with pytest.raises(InputError, match=r"x\.png"):
-        next(iter(EvalCollection(collection)))
-    (collection / "a/masks/x.png").unlink()
-    with pytest.raises(InputError, match=r"masks.x\.png.*does not exist"):
-        next(iter(EvalCollection(collection)))
+        samples.read(0)
+    assert samples.read(1).name == "a/images/y.png"
+
+
+def test_some_objects_of_an_image_can_be_read(collection):
+    sample = EvalCollection(collection).read(1, [("b", "300")])
+    assert [entry.name for entry in sample.objects] == ["300"]
+
+
+def test_folders_are_joined_if_their_sets_differ(collection, tmp_path_factory):
+    other = tmp_path_factory.mktemp("cells")
+    for name in ("images", "masks"):
+        (other / name).mkdir()
+        imsave(other / name / "1.png", np.full((6, 6), 3, np.uint8), check_contrast=False)
+    both = EvalCollection(collection, other, per_set=1)
+    assert both.sets == ["a", "b", other.name]
+    assert sorted(both.forms.values()) == ["images and masks", "manifest"]
+    with pytest.raises(InputError, match="a set called a"):
+        EvalCollection(collection, collection)
 
 
 @pytest.mark.parametrize(("object_id", "message"), [("7", "no object 7"), ("1-2", "object id")])

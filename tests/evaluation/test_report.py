@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ import pytest
 
 from napari_ois.errors import InputError
 from napari_ois.evaluation.readers import EvalImage, EvalObject
-from napari_ois.evaluation.report import format_table, summarize, write_csv, write_json
+from napari_ois.evaluation.report import format_comparison, format_table, summarize, write_json
 from napari_ois.evaluation.run import ObjectResult, evaluate
 
 
@@ -72,6 +72,16 @@ def test_evaluate_hands_measured_depth_on_when_asked():
     assert predictor.depths == [True]
 
 
+def test_evaluate_notes_clicks_and_boundary():
+    result, _ = evaluate(GrowingPredictor(), make_samples(), max_clicks=5)
+    # rows 0-5 are object after one click: 24 x 9 counted pixels, so the next click is in the rest's middle
+    assert result.points[0] == (4, 4, 1)
+    assert [label for _, _, label in result.points] == [1, 1, 1, 1]
+    assert len(result.boundary) == 3
+    assert result.boundary[0] < result.boundary[1] < result.boundary[2] == 1.0
+    assert result.embed_seconds >= 0
+
+
 def test_summary_weighs_sets_alike():
     curves = [("a", [0.2, 0.4, 0.9]), ("a", [0.4, 0.6, 0.7]), ("b", [0.9, 0.95, 1.0])]
     summary = summarize(results_of(curves))
@@ -82,18 +92,14 @@ def test_summary_weighs_sets_alike():
     assert summary["mean_over_sets"]["iou_1"] == pytest.approx(0.6)
     assert summary["mean_over_sets"]["noc90"] == pytest.approx(2.0)
     assert summary["seconds_per_click"] == pytest.approx(1.5 / 9)
+    assert summary["curves"]["a"] == pytest.approx([0.3, 0.5, 0.8])
+    assert summary["curves"]["mean over sets"] == pytest.approx([0.6, 0.725, 0.9])
+    low, high = summary["intervals"]["a"]["iou_1"]
+    assert (low, high) == pytest.approx((0.2, 0.4))
+    assert summary["intervals"]["mean over sets"]["iou_1"] == pytest.approx([0.55, 0.65])
     # no click 5 was made, so there is no such figure
     assert "iou_5" not in summary["mean_over_sets"]
     assert (summary["max_clicks"], summary["objects"]) == (3, 3)
-
-
-def test_csv_has_a_row_for_each_object(tmp_path):
-    write_csv(results_of([("a", [0.5, 0.85]), ("b", [0.96, 0.97])]), tmp_path / "objects.csv")
-    with (tmp_path / "objects.csv").open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.reader(stream))
-    assert rows[0] == ["set", "image", "object", "iou_1", "iou_2", "noc85", "noc90", "noc95"]
-    assert rows[1] == ["a", "x.png", "0", "0.5000", "0.8500", "2", "2", "2"]
-    assert rows[2] == ["b", "x.png", "1", "0.9600", "0.9700", "1", "1", "1"]
 
 
 def test_json_and_table_tell_the_same(tmp_path):
@@ -104,6 +110,26 @@ def test_json_and_table_tell_the_same(tmp_path):
     assert lines[0].split() == ["set", "objects", "IoU@1", "IoU@3", "IoU@5", "NoC85", "NoC90"]
     assert lines[2].split() == ["a", "1", "0.250", "0.250", "0.250", "20.00", "20.00"]
     assert lines[-2].split()[3:] == ["2", "0.500", "0.500", "0.500", "20.00", "20.00"]
+
+
+def test_seconds_count_an_image_once():
+    results = results_of([("a", [0.5, 0.6]), ("a", [0.5, 0.6])])
+    results = [replace(result, embed_seconds=2.0) for result in results]
+    summary = summarize(results)
+    assert summary["seconds_per_click"] == pytest.approx(1.0 / 4)
+    assert summary["seconds_per_click_with_embedding"] == pytest.approx((1.0 + 2.0) / 4)
+
+
+def test_comparison_marks_the_best_of_each_line():
+    good = summarize(results_of([("a", [0.5] * 5), ("b", [0.9] * 5)]))
+    other = summarize(results_of([("a", [0.6] * 5), ("b", [0.1] * 5)]))
+    lines = format_comparison({"good": good, "other": other}).splitlines()
+    rows = {line.split()[0]: line.split()[2:] for line in lines if line.startswith(("a ", "b "))}
+    assert rows["a"] == ["0.500"] * 3 + ["0.600*"] * 3
+    assert rows["b"] == ["0.900*"] * 3 + ["0.100"] * 3
+    mean = next(line for line in lines if line.startswith("mean over sets"))
+    assert mean.split()[3:] == ["2", *["0.700*"] * 3, *["0.350"] * 3]
+    assert "NoC90 3.00" in next(line for line in lines if line.startswith("good:"))
 
 
 def test_results_must_be_alike():

@@ -1,39 +1,24 @@
 """Rule: figures are computed from the per-object IoU curves and from nothing else.
 
-One CSV row an object for whoever wants to look closer; one summary, as JSON for programs and as a
-text table for people.
+One summary a method, as JSON for programs and as text tables for people.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_ois.errors import InputError
-from napari_ois.evaluation.metrics import k_miou, mean_over_sets, noc, nof
-from napari_ois.evaluation.run import ObjectResult
+from napari_ois.evaluation.journal import THRESHOLDS
+from napari_ois.evaluation.metrics import bootstrap_interval, k_miou, mean_over_sets, noc, nof
+from napari_ois.evaluation.run import BOUNDARY_CLICKS, ObjectResult
 
-_THRESHOLDS = (85, 90, 95)
-_CLICKS = (1, 3, 5)
+CLICKS = (1, 3, 5)
+MEAN = "mean over sets"
 _TABLE = ("iou_1", "iou_3", "iou_5", "noc85", "noc90")
-
-
-def write_csv(results: Sequence[ObjectResult], path: str | Path) -> None:
-    """Write one row an object: set, image, object, iou_1 .. iou_N, noc85, noc90, noc95."""
-    budget = _budget(results)
-    names = [f"iou_{click}" for click in range(1, budget + 1)]
-    names += [f"noc{percent}" for percent in _THRESHOLDS]
-    with Path(path).open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["set", "image", "object", *names])
-        for result in results:
-            curve = [f"{value:.4f}" for value in result.ious]
-            clicks = [noc(result.ious, percent / 100, budget=budget) for percent in _THRESHOLDS]
-            writer.writerow([result.set, result.image, result.object, *curve, *clicks])
 
 
 def summarize(results: Sequence[ObjectResult]) -> dict[str, Any]:
@@ -47,9 +32,12 @@ def summarize(results: Sequence[ObjectResult]) -> dict[str, Any]:
     Returns
     -------
     dict
-        `max_clicks`; `objects`; `sets`: {name: {domain, objects, iou_1, iou_3, iou_5, noc85, noc90,
-        noc95, nof95}}; `mean_over_sets`: the same figures; `seconds_per_click`. Clicks beyond
-        `max_clicks` have no IoU figure. Everything can be written as JSON.
+        `max_clicks`; `objects`; `sets`: {name: {domain, objects, iou_1, iou_3, iou_5, biou_1, biou_3,
+        biou_5 (boundary IoU, where measured), noc85, noc90, noc95, nof85, nof90, nof95}};
+        `mean_over_sets`: the same figures; `intervals`: {name of a set or "mean over sets": {figure:
+        [low, high]}}, 95 % by bootstrap over objects; `curves`: {the same names: mean IoU after click
+        1, 2, ...}; `seconds_per_click` (in `predict`) and `seconds_per_click_with_embedding`. Clicks
+        beyond `max_clicks` have no IoU figure. Everything can be written as JSON.
 
     Raises
     ------
@@ -58,20 +46,51 @@ def summarize(results: Sequence[ObjectResult]) -> dict[str, Any]:
     """
     budget = _budget(results)
     by_set: dict[str, list[ObjectResult]] = defaultdict(list)
-    for result in results:
+    for result in sorted(results, key=lambda each: each.set):
         by_set[result.set].append(result)
-    sets = {name: _figures(members, budget) for name, members in sorted(by_set.items())}
-    names = [name for name in next(iter(sets.values())) if name not in ("domain", "objects")]
-    clicks = sum(result.clicks for result in results)
+    values = object_values(results)
+    sets = {name: _figures(members, values, budget) for name, members in by_set.items()}
+    figures = [name for name in next(iter(sets.values())) if name not in ("domain", "objects")]
+    mean = {name: mean_over_sets({key: [each[name]] for key, each in sets.items()}) for name in figures}
+    intervals, curves = {}, {}
+    for title, members in (*by_set.items(), (MEAN, results)):
+        names = {member.set for member in members}
+        intervals[title] = {
+            name: list(bootstrap_interval({key: v for key, v in per_set.items() if key in names}))
+            for name, per_set in values.items()
+        }
+    for name, members in by_set.items():
+        curves[name] = [k_miou([member.ious for member in members], k) for k in range(1, budget + 1)]
+    curves[MEAN] = [mean_over_sets({n: [c[k]] for n, c in curves.items()}) for k in range(budget)]
+    clicks = max(sum(result.clicks for result in results), 1)
+    seconds = sum(result.seconds for result in results)
+    embedding = sum({(result.set, result.image): result.embed_seconds for result in results}.values())
     return {
         "max_clicks": budget,
         "objects": len(results),
         "sets": sets,
-        "mean_over_sets": {
-            name: mean_over_sets({key: [figures[name]] for key, figures in sets.items()}) for name in names
-        },
-        "seconds_per_click": sum(result.seconds for result in results) / max(clicks, 1),
+        "mean_over_sets": mean,
+        "intervals": intervals,
+        "curves": curves,
+        "seconds_per_click": seconds / clicks,
+        "seconds_per_click_with_embedding": (seconds + embedding) / clicks,
     }
+
+
+def object_values(results: Sequence[ObjectResult]) -> dict[str, dict[str, list[float]]]:
+    """Figures that are means over objects: {figure: {set: one value an object, in the results' order}}."""
+    budget = _budget(results)
+    boundary = all(result.boundary for result in results)
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        own: dict[str, float] = {f"iou_{k}": result.ious[k - 1] for k in CLICKS if k <= budget}
+        if boundary:
+            measured = [k for k in BOUNDARY_CLICKS if k <= budget]
+            own |= {f"biou_{k}": value for k, value in zip(measured, result.boundary, strict=True)}
+        own |= {f"noc{percent}": noc(result.ious, percent / 100, budget=budget) for percent in THRESHOLDS}
+        for name, value in own.items():
+            values[name][result.set].append(value)
+    return {name: dict(per_set) for name, per_set in values.items()}
 
 
 def write_json(summary: dict[str, Any], path: str | Path) -> None:
@@ -82,29 +101,53 @@ def write_json(summary: dict[str, Any], path: str | Path) -> None:
 def format_table(summary: dict[str, Any]) -> str:
     """Text table of a summary: a line a set, the mean over sets last."""
     shown = [name for name in _TABLE if name in summary["mean_over_sets"]]
-    width = max(len("mean over sets"), *(len(name) for name in summary["sets"]))
+    width = max(len(name) for name in (MEAN, *summary["sets"]))
     head = f"{'set':<{width}}  objects" + "".join(f"  {_title(name):>6}" for name in shown)
     lines = [head, "-" * len(head)]
     for name, figures in summary["sets"].items():
         lines.append(_line(name, figures["objects"], figures, shown, width))
     lines.append("-" * len(head))
     mean = summary["mean_over_sets"]
-    lines.append(_line("mean over sets", summary["objects"], mean, shown, width))
+    lines.append(_line(MEAN, summary["objects"], mean, shown, width))
     lines.append(f"NoC: clicks until the IoU is reached, {summary['max_clicks']} if never.")
     return "\n".join(lines)
 
 
-def _figures(members: list[ObjectResult], budget: int) -> dict[str, Any]:
-    curves = [member.ious for member in members]
+def format_comparison(summaries: Mapping[str, dict[str, Any]]) -> str:
+    """Text table of several methods: a line a set, IoU after 1, 3 and 5 clicks; a star marks the best."""
+    first = next(iter(summaries.values()))
+    shown = [name for name in ("iou_1", "iou_3", "iou_5") if name in first["mean_over_sets"]]
+    width = max(len(name) for name in (MEAN, *first["sets"]))
+    cell = max(7, *(-(-(len(name) + 2) // len(shown)) for name in summaries))
+    start = f"{'set':<{width}}  objects"
+    names = "".join(f"{name:>{cell * len(shown)}}" for name in summaries)
+    head = start + "".join(f"{_title(name):>{cell}}" for name in shown) * len(summaries)
+    lines = [" " * len(start) + names, head, "-" * len(head)]
+    for title in (*first["sets"], MEAN):
+        rows = [s["mean_over_sets"] if title == MEAN else s["sets"][title] for s in summaries.values()]
+        best = {name: max(row[name] for row in rows) for name in shown}
+        count = first["objects"] if title == MEAN else rows[0]["objects"]
+        cells = [f"{row[n]:.3f}{'*' if row[n] == best[n] else ' '}" for row in rows for n in shown]
+        if title == MEAN:
+            lines.append("-" * len(head))
+        lines.append(f"{title:<{width}}  {count:>7}" + "".join(f"{text:>{cell}}" for text in cells))
+    lines.append("")
+    for name, summary in summaries.items():
+        mean = summary["mean_over_sets"]
+        figures = ", ".join(f"NoC{percent} {mean[f'noc{percent}']:.2f}" for percent in THRESHOLDS)
+        lines.append(f"{name}: {figures}, {1000 * summary['seconds_per_click']:.0f} ms a click")
+    lines.append(f"NoC: clicks until the IoU is reached, {first['max_clicks']} if never; * the best of the line.")
+    return "\n".join(lines)
+
+
+def _figures(members: list[ObjectResult], values: dict[str, dict[str, list[float]]], budget: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"domain": members[0].domain, "objects": len(members)}
-    for k in _CLICKS:
-        if k <= budget:
-            figures[f"iou_{k}"] = k_miou(curves, k)
-    for percent in _THRESHOLDS:
-        needed = [noc(curve, percent / 100, budget=budget) for curve in curves]
-        figures[f"noc{percent}"] = sum(needed) / len(needed)
-        if percent == _THRESHOLDS[-1]:
-            figures[f"nof{percent}"] = nof(needed, budget=budget)
+    name = members[0].set
+    for kind, per_set in values.items():
+        figures[kind] = sum(per_set[name]) / len(per_set[name])
+    for percent in THRESHOLDS:
+        needed = [int(value) for value in values[f"noc{percent}"][name]]
+        figures[f"nof{percent}"] = nof(needed, budget=budget)
     return figures
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from napari_ois.evaluation.metrics import boundary_iou
 from napari_ois.evaluation.protocol import evaluate_object
-from napari_ois.evaluation.readers import EvalImage
+from napari_ois.evaluation.samples import EvalImage
+
+BOUNDARY_CLICKS = (1, 3, 5)
+"""Boundary IoU is measured after these clicks only: it costs more than the plain one."""
 
 
 class ClickPredictor(Protocol):
@@ -30,13 +34,19 @@ class ObjectResult:
     Attributes
     ----------
     set, domain, image, object : str
-        Names, as in the manifest.
+        Names, as in the collection.
     ious : tuple of float
         IoU after click 1, 2, ...
     clicks : int
         Clicks made; fewer than `ious` when nothing was left to click.
     seconds : float
         Time spent in `predict`, over all clicks.
+    boundary : tuple of float
+        Boundary IoU after clicks 1, 3 and 5, as far as the budget goes.
+    points : tuple of (row, column, label)
+        The clicks, oldest first; label 1 positive, 0 negative.
+    embed_seconds : float
+        Time that the whole image took in `set_image`; its objects share it.
     """
 
     set: str
@@ -46,6 +56,9 @@ class ObjectResult:
     ious: tuple[float, ...]
     clicks: int
     seconds: float
+    boundary: tuple[float, ...] = ()
+    points: tuple[tuple[int, int, int], ...] = ()
+    embed_seconds: float = 0.0
 
 
 def evaluate(
@@ -79,38 +92,66 @@ def evaluate(
     """
     results: list[ObjectResult] = []
     for sample in images:
-        depth = sample.depth if measured_depth else None
-        predictor.set_image(sample.image, depth=depth)
-        for entry in sample.objects:
-            stopwatch = _Stopwatch(predictor)
-            ious = evaluate_object(stopwatch, entry.target, max_clicks)
-            results.append(
-                ObjectResult(
-                    set=entry.set,
-                    domain=entry.domain,
-                    image=sample.name,
-                    object=entry.name,
-                    ious=tuple(ious),
-                    clicks=stopwatch.clicks,
-                    seconds=stopwatch.seconds,
-                )
-            )
+        for result in evaluate_image(predictor, sample, max_clicks=max_clicks, measured_depth=measured_depth):
+            results.append(result)
             if progress is not None:
                 progress(len(results))
     return results
 
 
-class _Stopwatch:
-    """Calls the predictor for the robot user and counts clicks and seconds."""
+def evaluate_image(
+    predictor: ClickPredictor, sample: EvalImage, *, max_clicks: int = 20, measured_depth: bool = False
+) -> Iterator[ObjectResult]:
+    """Run the robot user on one image, object by object; parameters as in :func:`evaluate`."""
+    start = time.perf_counter()
+    predictor.set_image(sample.image, depth=sample.depth if measured_depth else None)
+    embed_seconds = time.perf_counter() - start
+    for entry in sample.objects:
+        witness = _Witness(predictor, entry.target)
+        ious = evaluate_object(witness, entry.target, max_clicks)
+        yield ObjectResult(
+            set=entry.set,
+            domain=entry.domain,
+            image=sample.name,
+            object=entry.name,
+            ious=tuple(ious),
+            clicks=witness.clicks,
+            seconds=witness.seconds,
+            boundary=witness.boundary_at([k for k in BOUNDARY_CLICKS if k <= max_clicks]),
+            points=witness.points,
+            embed_seconds=embed_seconds,
+        )
 
-    def __init__(self, predictor: ClickPredictor) -> None:
+
+class _Witness:
+    """Calls the predictor for the robot user and notes clicks, seconds and boundary IoU."""
+
+    def __init__(self, predictor: ClickPredictor, target: np.ndarray) -> None:
         self._predictor = predictor
-        self.clicks = 0
+        self._target = target
+        self._boundary: dict[int, float] = {}
+        self._last: np.ndarray | None = None
+        self.points: tuple[tuple[int, int, int], ...] = ()
         self.seconds = 0.0
+
+    @property
+    def clicks(self) -> int:
+        return len(self.points)
+
+    def boundary_at(self, clicks: Iterable[int]) -> tuple[float, ...]:
+        """Boundary IoU after these clicks; where fewer were made, of the last mask."""
+        missing = {k for k in clicks if k not in self._boundary}
+        if missing and self._last is not None:
+            last = boundary_iou(self._last, self._target)
+            self._boundary |= dict.fromkeys(missing, last)
+        return tuple(self._boundary[k] for k in clicks)
 
     def __call__(self, points: np.ndarray, labels: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
         start = time.perf_counter()
         prediction = self._predictor.predict(points, labels, previous=state)
         self.seconds += time.perf_counter() - start
-        self.clicks += 1
+        self.points = tuple((int(r), int(c), int(k)) for (r, c), k in zip(points, labels, strict=True))
+        if self.clicks in BOUNDARY_CLICKS:
+            self._boundary[self.clicks] = boundary_iou(prediction.mask, self._target)
+        self._last = prediction.mask
         return prediction.mask, prediction.state
