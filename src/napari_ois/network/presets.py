@@ -62,7 +62,7 @@ _COMPACT_SWITCHES: dict[str, Any] = {
 _DEPTH_ANYTHING = "depth-anything/Depth-Anything-V2-{}-hf"
 
 _PRESETS = [
-    Preset("ois-compact", "compact", 224, 32, 64, close_up=True, switches=_COMPACT_SWITCHES),
+    Preset("ois-compact", "compact", 192, 32, 64, close_up=True, switches=_COMPACT_SWITCHES),
     *(
         Preset(f"ois-{short}{suffix}", "vit", side, 14, dim, backbone=_DEPTH_ANYTHING.format(size))
         # 1022 and 2044 are the multiples of the patch next to the paper's 1024 and 2048.
