@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,18 +13,22 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_ois._napari.widget import OISWidget
 from napari_ois.errors import InputError
 
 
 class FakePredictor:
-    """Discs around positive clicks less discs around negative ones; the state counts the calls.
+    """Discs around positive clicks less discs around negative ones, as large as order is strong.
 
-    Each click takes ``delay`` seconds of sleep, as torch does outside of Python's lock.
+    The state is all that the answer goes on from. Each click takes ``delay`` seconds of sleep, as torch does outside
+    of Python's lock.
     """
 
     radius = 6.0
     delay = 0.0
     device = "fake"
+    precision = "fp32"
+    model_info = None
 
     def __init__(self, model: str = "ois-compact", device: str = "auto") -> None:
         self.model = model
@@ -36,7 +41,12 @@ class FakePredictor:
         plane = self.image.mean(-1) if self.image.ndim == 3 else self.image.astype(float)
         self.depth = ((plane - plane.min()) / (np.ptp(plane) or 1)).astype(np.float32)
 
-    def predict(self, points: Any, labels: Any, previous: Any = None) -> SimpleNamespace:
+    def state_from_mask(self, mask: Any) -> Any:
+        return ("mask", int(np.sum(mask)))
+
+    def predict(
+        self, points: Any, labels: Any, previous: Any = None, *, order_strength: float = 1.0
+    ) -> SimpleNamespace:
         assert threading.get_ident() == self.thread
         time.sleep(self.delay)
         self.calls += 1
@@ -45,17 +55,26 @@ class FakePredictor:
         rows, columns = np.indices(self.depth.shape)
         mask = np.zeros(self.depth.shape, bool)
         for (row, column), positive in zip(points, labels, strict=True):
-            mask[(rows - row) ** 2 + (columns - column) ** 2 <= self.radius**2] = bool(positive)
+            mask[(rows - row) ** 2 + (columns - column) ** 2 <= (self.radius * order_strength) ** 2] = bool(positive)
         at = [self.depth[round(float(r)), round(float(c))] for r, c in points]
         chosen = np.asarray(labels) == 1
         return SimpleNamespace(
             mask=mask,
             depth=self.depth,
             probability=mask.astype(np.float32),
+            score=0.75,
             positive_order_map=np.abs(self.depth - np.mean(np.asarray(at)[chosen])),
             negative_order_maps=np.abs(self.depth[None] - np.asarray(at, np.float32)[~chosen][:, None, None]),
             state=(previous, tuple(map(tuple, np.asarray(points).tolist()))),
         )
+
+
+@pytest.fixture(autouse=True)
+def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for this test's journals: none is ever written into the user's own."""
+    folder = tmp_path / "journals"
+    monkeypatch.setattr("napari_ois.annotation.journal.default_folder", lambda: folder)
+    return folder
 
 
 @pytest.fixture
@@ -89,3 +108,41 @@ def viewer(qapp: Any) -> ViewerModel:
 def window(make_napari_viewer_proxy: Callable[..., Any]) -> Any:
     """A viewer with its window, given as napari gives it to a plugin."""
     return make_napari_viewer_proxy(show=False)
+
+
+@pytest.fixture
+def make(viewer: Any, fake: Any, qtbot: Any) -> Iterator[Callable[..., OISWidget]]:
+    """Makes widgets, which are closed after the test."""
+    made: list[OISWidget] = []
+
+    def widget(factory: Any = fake) -> OISWidget:
+        made.append(OISWidget(viewer, factory))
+        qtbot.addWidget(made[-1])
+        return made[-1]
+
+    yield widget
+    for each in made:
+        each.shutdown()
+
+
+@pytest.fixture
+def started(viewer: Any, make: Any, qtbot: Any) -> OISWidget:
+    """A widget that has embedded a random image "scan" of 60 x 80 pixels."""
+    viewer.add_image(np.random.default_rng(0).random((60, 80)), name="scan")
+    widget = make()
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    return widget
+
+
+@pytest.fixture
+def click(qtbot: Any) -> Callable[..., Any]:
+    """Clicks at a place and waits for the answer."""
+
+    def at(widget: OISWidget, *place: float, positive: bool = True) -> Any:
+        widget.set_polarity(positive)
+        with qtbot.waitSignal(widget.answered) as heard:
+            widget.session.layers.clicks.add(place)
+        return heard.args[0]
+
+    return at

@@ -72,11 +72,12 @@ def click(qtbot: Any, widget: OISWidget, place: tuple[int, int], positive: bool 
 
 
 def script(picture: np.ndarray, strength: float = 1.0) -> Inspection:
-    """The same clicks by the scripted API."""
+    """The same clicks by the scripted API, each answered with the strength."""
     predictor = small_predictor()
     predictor.set_image(picture)
-    first = predictor.predict([CLICKS[0][0]], [1])
-    second = predictor.predict([place for place, _ in CLICKS], [1, 0], previous=first)
+    first = predictor.predict([CLICKS[0][0]], [1], order_strength=strength)
+    places = [place for place, _ in CLICKS]
+    second = predictor.predict(places, [1, 0], previous=first, order_strength=strength)
     return Inspection(predictor.again(second, order_strength=strength, inspect=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,29 +12,6 @@ import pytest
 from napari_ois._napari import settings
 from napari_ois._napari.widget import OISWidget
 from napari_ois.errors import WeightsError
-
-
-@pytest.fixture
-def make(viewer: Any, fake: Any, qtbot: Any) -> Iterator[Callable[..., OISWidget]]:
-    made: list[OISWidget] = []
-
-    def widget(factory: Any = fake) -> OISWidget:
-        made.append(OISWidget(viewer, factory))
-        qtbot.addWidget(made[-1])
-        return made[-1]
-
-    yield widget
-    for each in made:
-        each.shutdown()
-
-
-@pytest.fixture
-def started(viewer: Any, make: Any, qtbot: Any) -> OISWidget:
-    viewer.add_image(np.random.default_rng(0).random((60, 80)), name="scan")
-    widget = make()
-    with qtbot.waitSignal(widget.embedded):
-        widget.start()
-    return widget
 
 
 def answer_to(qtbot: Any, widget: OISWidget, act: Callable[[], Any]) -> Any:

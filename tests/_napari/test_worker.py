@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker
+from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker, Question
 from napari_ois.annotation import Clicks
 from napari_ois.errors import InputError, WeightsError
 
 IMAGE = np.arange(400, dtype=np.uint8).reshape(20, 20)
-CLICK = Clicks().added(4, 5)
+CLICK = Question(Clicks().added(4, 5))
 
 
 class Heard:
@@ -64,7 +64,7 @@ def test_only_the_newest_of_many_lists_is_answered(worker, fake, qtbot) -> None:
     heard = Heard(worker)
     worker.embed("ois-compact", "auto", lambda: IMAGE)
     for row in range(10):
-        worker.answer(Clicks().added(row, 0))
+        worker.answer(Question(Clicks().added(row, 0)))
     qtbot.waitUntil(lambda: not worker.busy)
     qtbot.wait(80)
     assert [a.clicks.items[0].row for a in heard.of(Answer)] == [9]
@@ -115,7 +115,7 @@ def test_errors_come_back_and_the_thread_goes_on(qapp, fake, qtbot) -> None:
     assert isinstance(heard.all[0].error, WeightsError)
     assert heard.all[0].embedding
     worker.embed("ois-compact", "auto", lambda: IMAGE)
-    worker.answer(Clicks().added(1, 1).added(100, 100))  # IndexError: a fault, not a wrong use
+    worker.answer(Question(Clicks().added(1, 1).added(100, 100)))  # IndexError: a fault, not a wrong use
     qtbot.waitUntil(lambda: len(heard.all) == 3)
     failure = heard.of(Failure)[1]
     assert isinstance(failure.error, IndexError)

@@ -9,19 +9,25 @@ from magicgui.widgets import ComboBox, Container, create_widget
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QFrame,
     QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 from napari_ois._napari import settings
+from napari_ois._napari.bar import Bar
+from napari_ois._napari.objects_panel import ObjectsPanel
+from napari_ois.annotation.history import History
 from napari_ois.checkpoints import list_models
 
 WELCOME = "Choose an image and press Start."
-STATUS_LINES, MINIMUM_WIDTH = 7, 290
+STATUS_LINES, MINIMUM_WIDTH = 5, 290
 
 Choices = Callable[..., list[tuple[str, Any]]]
 
@@ -63,20 +69,29 @@ class Controls(QWidget):
                 "tooltip": "Where Accept writes; each object gets a new id.",
             },
         )
+        self.rule = ComboBox(
+            name="rule",
+            label="Overlap",
+            choices=list(settings.RULES),
+            tooltip="What Accept does with pixels that other objects have.",
+        )
         self.start_button = _button("Start", "Embed the plane shown and begin to click.")
         self.positive = _polarity_button("+ Positive", settings.POSITIVE)
         self.negative = _polarity_button("− Negative", settings.NEGATIVE)
-        self.undo_button = _button(
-            f"Undo click ({settings.KEY_UNDO})", f"Take the newest click away. Key: {settings.KEY_UNDO}"
-        )
+        self.undo_button = _button(f"Undo ({settings.KEY_UNDO})", "")
+        self.redo_button = _button(f"Redo ({settings.KEY_REDO})", "")
         self.clear_button = _button(f"Clear ({settings.KEY_CLEAR})", f"Take all clicks away. Key: {settings.KEY_CLEAR}")
         self.accept_button = _button(
             f"Accept ({settings.KEY_ACCEPT})",
             f"Write the object with a new id; older objects keep their pixels. Key: {settings.KEY_ACCEPT}",
         )
+        self.overlap_bar, self.recovery_bar = Bar(), Bar()
+        self.objects = ObjectsPanel()
+        self.save_button = _button("Save session…", "Write all objects of this image, with their clicks, to a file.")
+        self.load_button = _button("Load session…", "Bring back the objects of a session file of this image.")
         self.progress = _busy_bar()
         self.status = _status_line()
-        self._forms = [_form(self.image, self.model, self.device), _form(self.target)]
+        self._forms = [_form(self.image), _form(self.model, self.device), _form(self.target, self.rule)]
         self._lay_out()
 
     def enable(self, active: bool) -> None:
@@ -84,24 +99,53 @@ class Controls(QWidget):
         for button in (
             self.positive,
             self.negative,
-            self.undo_button,
             self.clear_button,
             self.accept_button,
+            self.save_button,
+            self.load_button,
         ):
             button.setEnabled(active)
+        self.objects.enable(active)
+
+    def show_history(self, history: History | None) -> None:
+        """Say on the buttons what can be undone and redone."""
+        undo = None if history is None else history.undo_text
+        redo = None if history is None else history.redo_text
+        for button, text, nothing, key in (
+            (self.undo_button, undo, "Nothing to undo.", settings.KEY_UNDO),
+            (self.redo_button, redo, "Nothing to redo.", settings.KEY_REDO),
+        ):
+            button.setEnabled(text is not None)
+            button.setToolTip(f"{text or nothing} Key: {key}" if text is None else f"{text}. Key: {key}")
 
     def _lay_out(self) -> None:
+        """Stack the parts; on a low screen they scroll, so that the window need not be as high as they are."""
         self.setMinimumWidth(MINIMUM_WIDTH)
-        layout = QVBoxLayout(self)
+        inner, area = QWidget(), QScrollArea()
+        layout = QVBoxLayout(inner)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.setSpacing(4)
         layout.addWidget(self._forms[0].native)
+        layout.addWidget(fold("Model and device", self._forms[1].native, opened=False))
         layout.addWidget(self.start_button)
+        layout.addWidget(self.recovery_bar)
         layout.addLayout(_row(self.positive, self.negative))
-        layout.addLayout(_row(self.undo_button, self.clear_button))
-        layout.addWidget(self._forms[1].native)
+        layout.addLayout(_row(self.undo_button, self.redo_button, self.clear_button))
+        layout.addWidget(self._forms[2].native)
         layout.addWidget(self.accept_button)
+        layout.addWidget(self.overlap_bar)
         layout.addWidget(self.progress)
         layout.addWidget(self.status)
+        layout.addWidget(fold("List of objects", self.objects))
+        layout.addLayout(_row(self.save_button, self.load_button))
         layout.addStretch(1)
+        area.setWidget(inner)
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
 
 
 def _model_choice() -> ComboBox:
@@ -145,6 +189,18 @@ def _status_line() -> QLabel:
     # A wrapped label asks for its height too late, and its last lines are cut: room for them beforehand.
     label.setMinimumHeight(STATUS_LINES * label.fontMetrics().lineSpacing())
     return label
+
+
+def fold(title: str, content: QWidget, *, opened: bool = True) -> QCollapsible:
+    """A part that can be folded away."""
+    part = QCollapsible(title)
+    part.setDuration(0)
+    part.content().layout().setContentsMargins(0, 0, 0, 0)
+    part.layout().setContentsMargins(0, 0, 0, 0)
+    part.addWidget(content)
+    if opened:
+        part.expand(animate=False)
+    return part
 
 
 def _button(text: str, tooltip: str) -> QPushButton:

@@ -91,6 +91,7 @@ def run_demo(
     else:
         widget = OISWidget(viewer, predictor_factory)
         viewer.window.add_dock_widget(widget, name=settings.WIDGET)
+    widget.keep_journal = False  # the click is made again each time
     _say("viewer and widget", time.perf_counter() - begin)
     answer = _first_click(viewer, widget)
     if answer is not None and output is not None:

@@ -6,6 +6,7 @@ all when it is closed. Its layers belong to the session and go with it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,22 +18,26 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
+from superqt.utils import qdebounced
 
 from napari_ois._napari import settings
+from napari_ois._napari.commands import docked
 from napari_ois._napari.inspector_plot import ProfilePlot
 from napari_ois._napari.plane import image_array
-from napari_ois._napari.widget import OISWidget
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
     import napari
 
     from napari_ois._napari.session import Session
-    from napari_ois._napari.worker import Inspected
+    from napari_ois._napari.widget import OISWidget
+    from napari_ois._napari.worker import Answer, Inspected
 
 WAITING = "Click on an object; then its order is shown here."
 KINDS = (("with order", "order"), ("without order", "plain"), ("object-aware", "object"))
 MEAN = ("mean of all", None)
+DEBOUNCE = 150
+"""Milliseconds that the slider must rest."""
 HOVER = "Move over the image to read depth, order and attention."
 STRENGTH_TIP = "Multiplies every learned sigma: 0 switches order off, 1 is as trained. The mask follows."
 
@@ -51,12 +56,12 @@ class OrderInspector(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer, segmentation: OISWidget | None = None) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._source = segmentation or _docked(napari_viewer)
+        self._source = segmentation or docked(napari_viewer)
         self._session: Session | None = None
         self._shown: Inspected | None = None
         self._layers: dict[str, Layer] = {}
         self._attention: np.ndarray | None = None  # what the attention layer shows
-        self._closed = self._was_docked = False
+        self._closed = self._was_docked = self._turning = False
         self._build()
         source = self._source
         source.begun.connect(self._on_begun)
@@ -115,7 +120,8 @@ class OrderInspector(QWidget):
         self.strength.setRange(0.0, 4.0)
         self.strength.setValue(1.0)
         self.strength.setToolTip(STRENGTH_TIP)
-        self.strength.valueChanged.connect(self._ask)
+        self._strength = qdebounced(self._set_strength, timeout=DEBOUNCE)  # one step of the history a drag
+        self.strength.valueChanged.connect(self._on_turned)
         self.click = ComboBox(label="Click", choices=self._clicks, nullable=True, tooltip="Whose attention to show.")
         self.kind = ComboBox(label="Attention", choices=KINDS, tooltip="With or without the order term (Fig. 6, 7).")
         self.block = ComboBox(label="Block", choices=self._blocks, nullable=False)
@@ -168,6 +174,7 @@ class OrderInspector(QWidget):
         self._session = session
         self._layers = {}
         session.emptied.connect(self._reset)
+        self._set_default()
         self._reset()
 
     def _on_ended(self) -> None:
@@ -175,13 +182,32 @@ class OrderInspector(QWidget):
         self._layers = {}  # they went with the session
         self._reset()
 
-    def _on_answered(self, _: Any) -> None:
+    def _on_answered(self, answer: Answer) -> None:
+        if not self._turning:  # else an older answer would take the slider out of the user's hand
+            self.strength.blockSignals(True)
+            self.strength.setValue(answer.question.strength)
+            self.strength.blockSignals(False)
+            self._set_default()
         self._ask()
+
+    def _on_turned(self, *_: Any) -> None:
+        self._turning = True
+        self._strength()
+
+    def _set_default(self) -> None:
+        """Objects to come are answered as the slider says."""
+        if self._session is not None:
+            self._session.settings = replace(self._session.settings, order_strength=self.strength.value())
+
+    def _set_strength(self) -> None:
+        self._turning = False
+        if not self._closed and self._session is not None:
+            self._session.set_strength(self.strength.value())
 
     def _ask(self, *_: Any) -> None:
         if self._closed or self._session is None:
             return
-        if not self._session.inspect(self.strength.value()):
+        if not self._session.inspect():
             self._reset()
 
     def _on_inspected(self, result: Inspected) -> None:
@@ -331,11 +357,3 @@ class OrderInspector(QWidget):
         if self._session is not None:
             for layer in self._layers.values():
                 self._session.layers.remove_extra(layer)
-
-
-def _docked(viewer: napari.viewer.Viewer) -> OISWidget:
-    """The segmentation widget of a viewer; opened where there is none."""
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, OISWidget):
-            return widget
-    return viewer.window.add_plugin_dock_widget(settings.PLUGIN, settings.WIDGET)[1]

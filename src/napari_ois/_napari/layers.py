@@ -39,6 +39,10 @@ def _at_once(action: Callable[[], None]) -> None:
     action()
 
 
+def _nothing() -> None:
+    pass
+
+
 class SessionLayers:
     """Clicks, preview, depth map and order maps of one session.
 
@@ -51,6 +55,8 @@ class SessionLayers:
         The part of it that is.
     later : callable
         Takes a function without arguments and calls it soon, in order; by default at once.
+    on_stroke : callable
+        Called when the user has painted on the preview; see :meth:`strokes`.
     """
 
     def __init__(
@@ -59,7 +65,11 @@ class SessionLayers:
         image: Image,
         plane: Plane,
         later: Callable[[Callable[[], None]], None] = _at_once,
+        on_stroke: Callable[[], None] = _nothing,
     ) -> None:
+        self._on_stroke = on_stroke
+        self._shown = np.zeros(plane.shape, dtype=bool)  # what we have put into the preview
+        self._writing = False
         self._viewer = viewer
         self._image = image
         self._plane = plane
@@ -75,8 +85,7 @@ class SessionLayers:
         self._made: list[Layer] = [self.clicks, self.preview, *maps]  # ours before the viewer tells of them
         viewer.add_layer(self.preview)
         viewer.add_layer(self.clicks)
-        viewer.layers.selection.active = self.clicks
-        self.clicks.mode = "add"
+        self.activate()
         for layer in maps:
             later(partial(self.insert, layer))
         for name in GEOMETRY:
@@ -113,6 +122,11 @@ class SessionLayers:
             layer.features = features
         self.draw_symbols()
 
+    def activate(self) -> None:
+        """Make the clicks layer ready to be clicked on."""
+        self._viewer.layers.selection.active = self.clicks
+        self.clicks.mode = "add"
+
     def draw_symbols(self) -> None:
         """Give each click the symbol of its polarity."""
         kinds = self.clicks.features[settings.POLARITY]
@@ -131,8 +145,33 @@ class SessionLayers:
         """Read what the preview shows, (H, W) bool, the user's own brush strokes included."""
         return self._plane.lower(self.preview.data) != 0
 
+    def strokes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+        """What the preview showed before the user's own strokes and after them, (H, W) bool; each is given once.
+
+        None where there are no new ones.
+        """
+        if self.preview not in self._viewer.layers:
+            return None
+        seen = self.shown_mask()
+        if np.array_equal(seen, self._shown):
+            return None
+        before, self._shown = self._shown, seen
+        return before, seen
+
     def show_mask(self, mask: NDArray[np.bool_]) -> None:
         """Show a (H, W) mask; only the pixels that differ are drawn again."""
+        self._writing = True
+        try:
+            self._write_mask(mask)
+        finally:
+            self._writing = False
+        self._shown = mask.copy()
+
+    def _on_paint(self, event: Any) -> None:
+        if not self._writing:
+            self._on_stroke()
+
+    def _write_mask(self, mask: NDArray[np.bool_]) -> None:
         if self.preview not in self._viewer.layers:
             self._made.remove(self.preview)
             self.preview = self._make_preview()
@@ -165,10 +204,15 @@ class SessionLayers:
             self._later(partial(self._spare, number))
         self._negatives = len(negative)
 
-    def clear_results(self) -> None:
-        """Empty the preview and the order maps; the depth map stays."""
+    def clear_mask(self) -> None:
+        """Empty the preview; one that the user deleted stays deleted until there is a mask."""
         if self.preview in self._viewer.layers:
             self.show_mask(np.zeros(self._plane.shape, dtype=bool))
+        else:
+            self._shown[...] = False
+
+    def clear_orders(self) -> None:
+        """Empty the order maps; the depth map stays."""
         self.show_orders(self._far(), np.zeros((0, *self._plane.shape), np.float32))
 
     def owns(self, layer: Layer) -> bool:
@@ -193,14 +237,15 @@ class SessionLayers:
 
     def unbind(self) -> None:
         """Stop following the image; all layers stay."""
+        self.preview.events.paint.disconnect(self._on_paint)
         for name in GEOMETRY:
             getattr(self._image.events, name).disconnect(self._follow)
 
-    def remove(self) -> None:
-        """Take away what was only shown; clicks stay if there are any."""
+    def remove(self, *, clicks: bool = False) -> None:
+        """Take away what was only shown; clicks stay if there are any, unless they are to go too."""
         for layer in [*self._extra, *self.order_negative, self.order_positive, self.depth, self.preview]:
             self._remove(layer)
-        if len(self.clicks.data) == 0:
+        if clicks or len(self.clicks.data) == 0:
             self._remove(self.clicks)
         elif self.clicks in self._viewer.layers:
             self.clicks.mode = "pan_zoom"
@@ -230,13 +275,15 @@ class SessionLayers:
 
     def _make_preview(self) -> Labels:
         empty = self._plane.lift(np.zeros(self._plane.shape, dtype=np.uint8))
-        return Labels(
+        layer = Labels(
             empty,
             name=f"{self._image.name} preview",
             opacity=settings.PREVIEW_OPACITY,
             colormap=DirectLabelColormap(color_dict={None: "transparent", 1: settings.PREVIEW_COLOR}),
             **self._plane.geometry(self._image),
         )
+        layer.events.paint.connect(self._on_paint)
+        return layer
 
     def _far(self) -> NDArray[np.float32]:
         """An order map that says nothing: all of it is as far from the click as can be."""

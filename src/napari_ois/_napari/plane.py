@@ -177,3 +177,25 @@ def displayed_plane(viewer: napari.Viewer, image: Image) -> Plane:
             f'The view shows a place outside "{image.name}": move the sliders until you see it, then Start again.'
         )
     return Plane(shape=(shape[rows], shape[columns]), axes=(rows, columns), index=index)
+
+
+def show_plane(viewer: napari.Viewer, image: Image, axes: tuple[int, int], index: tuple[int, ...]) -> None:
+    """Have the viewer show a plane of an image, so that :func:`displayed_plane` finds it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    image : Image
+    axes, index
+        As :class:`Plane` has them.
+    """
+    missing = viewer.dims.ndim - image.ndim
+    seen = [axis + missing for axis in axes]
+    if viewer.dims.ndisplay == 3:
+        viewer.dims.ndisplay = 2
+    if list(viewer.dims.displayed) != seen:
+        viewer.dims.order = (*(axis for axis in range(viewer.dims.ndim) if axis not in seen), *seen)
+    place = image.data_to_world(np.asarray(index, dtype=np.float64))
+    for axis in range(missing, viewer.dims.ndim):
+        if axis not in seen:
+            viewer.dims.set_point(axis, place[axis - missing])

@@ -1,46 +1,53 @@
-"""One rule: a session is one image plane from Start to its end, and the clicks layer is its only truth.
+"""One rule: a session is one image plane from Start to its end, and shows what the document says - nothing else.
 
-Whatever changes that layer - a click, a drag, the Delete key, a script - the session reads it anew;
-if the list of clicks is another one, it asks the worker. Nothing else starts a prediction, so
-nothing can feed back.
+The user's clicks and strokes become commands of the document; whatever happens to the document - a click, an
+undo, another object - is then shown: its clicks, its mask, and, where the question is a new one, the worker's
+answer to it. So a mask depends on the object alone, and nothing can feed back.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from napari.layers import Labels
 from napari.utils.notifications import show_info, show_warning
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_ois._napari.chores import Chores
+from napari_ois._napari.click_reader import ClickReader
+from napari_ois._napari.inquiry import Inquiry, question_about
 from napari_ois._napari.layers import SessionLayers
-from napari_ois._napari.plane import displayed_plane, image_array, image_shape, same_place
-from napari_ois.annotation import Clicks, NewObject, new_object
+from napari_ois._napari.plane import displayed_plane, image_array
+from napari_ois._napari.surroundings import Surroundings
+from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Settings
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
-    from napari.layers import Image
-    from numpy.typing import NDArray
+    from napari.layers import Image, Labels
 
+    from napari_ois._napari.workbook import Workbook
     from napari_ois._napari.worker import Answer, Embedded, InferenceWorker, Inspected
+    from napari_ois.annotation import Happened
 
-DONE = ("added", "removed", "changed")  # napari also announces each of them before it is done
+ASK = "ask"
+"""The overlap rule that leaves it to the user each time; the others are the document's."""
+NOTHING = "There is no object to accept; click on one first."
 
 
 class Session(QObject):
-    """Joins the layers of one plane with the worker.
+    """Joins the layers of one plane with the document and the worker.
 
     Parameters
     ----------
     viewer : napari.Viewer
     image : Image
     worker : InferenceWorker
+    workbook : Workbook
+        Of the image.
     model, device : str
         As chosen by the user.
     keys : dict of str to callable
@@ -61,6 +68,10 @@ class Session(QObject):
         There is nothing to see: no click is positive.
     accepted(Labels)
         An object was written into this layer.
+    overlapping(Overlap)
+        Accept was to ask: the mask lies on other objects; nothing was written.
+    elsewhere(AnnotatedObject)
+        The current object is open on another plane.
     ended(str)
         The session is over; why, or an empty string.
     """
@@ -70,6 +81,8 @@ class Session(QObject):
     inspected = Signal(object)
     emptied = Signal()
     accepted = Signal(object)
+    overlapping = Signal(object)
+    elsewhere = Signal(object)
     status = Signal(str)
     ended = Signal(str)
 
@@ -78,6 +91,7 @@ class Session(QObject):
         viewer: napari.Viewer,
         image: Image,
         worker: InferenceWorker,
+        workbook: Workbook,
         *,
         model: str,
         device: str,
@@ -86,48 +100,74 @@ class Session(QObject):
         super().__init__()
         self.image = image
         self.plane = displayed_plane(viewer, image)
-        self.clicks = Clicks()
-        self._chores = Chores(self)
-        self.layers = SessionLayers(viewer, image, self.plane, later=self._chores.add)
+        self.place = PlaneKey(self.plane.axes, self.plane.index)
+        self.workbook = workbook
+        self.settings = Settings()  # of the next object
         self.active = True
-        self._viewer = viewer
-        self._worker = worker
+        self._chores = Chores(self)
+        stroke = partial(self._chores.add, self.keep_strokes)
+        self.layers = SessionLayers(viewer, image, self.plane, later=self._chores.add, on_stroke=stroke)
+        self._reader = ClickReader(viewer, self.layers, lambda: image.name)
+        self._inquiry = Inquiry(worker)
         self._keys = keys
-        self._answer: Answer | None = None  # the newest, of the clicks on the screen
-        self._strength = 1.0  # of order, in the mask on the screen
-        self._accept_into: list[Labels | None] = []  # the target of an Accept that waits for its mask
-        self._restoring = False
+        self._waiting: Callable[[], None] | None = None  # an Accept that waits for its mask
+        self._number: int | None = None  # the object on the screen
         for key, action in keys.items():
             self.layers.clicks.bind_key(key, partial(_press, action), overwrite=True)
-        self.layers.clicks.events.data.connect(self._on_data)
-        self.layers.clicks.events.features.connect(self._on_features)
-        viewer.layers.events.removed.connect(self._on_layer_removed)
-        viewer.dims.events.ndisplay.connect(self._on_ndisplay)
+        self._reader.changed.connect(self._on_clicks)
+        self._surroundings = Surroundings(viewer, image, self.layers.clicks)
+        self._surroundings.lost.connect(self.end)
         worker.embedded.connect(self._on_embedded)
-        worker.answered.connect(self._on_answered)
         worker.inspected.connect(self._on_inspected)
-        self._worker.embed(model, device, partial(self.plane.view, image_array(image)))
+        self._inquiry.answered.connect(self._on_answered)
+        worker.embed(model, device, partial(self.plane.view, image_array(image)))
+        if self.object is None:
+            self.document.select(None)
+        self._detach = self.document.connect(self._on_happened)
+        workbook.replaced.connect(self._on_replaced)
+        self._sync()
+
+    # -- read -------------------------------------------------------------------------------------
+
+    @property
+    def document(self) -> Document:
+        """All objects of the image."""
+        return self.workbook.document
+
+    @property
+    def clicks(self) -> Clicks:
+        """The clicks on the screen."""
+        return self._reader.clicks
+
+    @property
+    def object(self) -> AnnotatedObject | None:
+        """The open object on this plane that the user is at."""
+        obj = self.document.current
+        return obj if obj is not None and obj.accepted is None and obj.plane == self.place else None
 
     # -- verbs ------------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Take all clicks and the preview away; accepted objects stay."""
-        self._accept_into.clear()
-        self._worker.drop_clicks()
-        self.clicks = Clicks()
-        self.layers.write_clicks(self.clicks)
-        self.layers.clear_results()
-        self.emptied.emit()
+        """Take all clicks and strokes of the current object away; accepted objects stay."""
+        self.keep_strokes()
+        self._waiting = None
+        obj = self.object
+        if obj is not None:
+            with self.document.group():
+                self.document.set_clicks(obj.number, Clicks())
+                self.document.clear_edits(obj.number)
         self.status.emit("Click on an object.")
 
     def undo(self) -> None:
-        """Take the newest click away."""
-        if len(self.clicks):
-            self.layers.write_clicks(self.clicks.removed())
-            self._read()
+        """Take the newest step back, whatever it was."""
+        self._go(self.document.undo, "There is nothing to undo.")
 
-    def accept(self, target: Labels | None) -> None:
-        """Write the object on the screen into a Labels layer with a new id, and start the next one.
+    def redo(self) -> None:
+        """Do the step undone last again."""
+        self._go(self.document.redo, "There is nothing to redo.")
+
+    def accept(self, target: Labels | None, rule: str = "keep") -> None:
+        """Write the object on the screen into a Labels layer, and start the next one.
 
         Where the newest click is not answered yet, this happens as soon as it is.
 
@@ -135,55 +175,80 @@ class Session(QObject):
         ----------
         target : Labels or None
             None makes a layer for the whole image.
+        rule : str
+            What happens to pixels that others have: ``"keep"``, ``"overwrite"``, or ``"ask"``.
 
         Raises
         ------
         InputError
             If there is no object, no pixel of it is free, or the target does not lie on the image.
         """
-        if self._worker.busy and self.clicks.has_positive:
-            self._accept_into = [target]
+        self.keep_strokes()
+        again = partial(self.accept, target, rule)
+        if self._inquiry.pending is not None:
+            self._waiting = again
             self.status.emit("Accepted as soon as the last click is answered.")
             return
-        mask = self.layers.shown_mask()
-        layer = target
-        if layer is None:
-            new_object(np.zeros(mask.shape, np.int32), mask)  # no empty layer for an empty mask
-            layer = self._make_objects()
-        elif image_shape(self.image) != tuple(layer.data.shape) or not same_place(layer, self.image):
-            raise InputError(
-                f'"{layer.name}" does not lie on "{self.image.name}" pixel by pixel: choose another layer '
-                "for the objects, or a new one."
-            )
-        written = self._write(layer, mask)
-        self.clear()
-        kept = f", {written.kept} pixels stay with older objects" if written.kept else ""
-        self.status.emit(f'Object {written.label} is in "{layer.name}"{kept}. Click on the next one.')
+        obj, mask, canvas = self.object, self.layers.shown_mask(), self.workbook.canvas
+        if obj is None or not mask.any():
+            raise InputError(NOTHING)
+        if target is None:
+            layer = canvas.make()
+            self.layers.insert(layer)
+        else:
+            layer = target
+        name = canvas.adopt(layer)
+        if not canvas.ready(name, partial(self._try, again)):
+            self.status.emit(f'Accepted as soon as the labels of "{layer.name}" are known.')
+            return
+        if rule == ASK:
+            overlap = self.document.overlap(obj.number, mask, name)
+            if overlap:
+                self.overlapping.emit(overlap)
+                return
+            rule = "keep"
+        answer = self._inquiry.answer
+        score = None if answer is None else float(answer.prediction.score)
+        accepted = self.document.accept(obj.number, mask, rule=rule, target=name, score=score)
+        self.document.select(None)
+        denied = f", {accepted.denied.area} pixels stay with older objects" if accepted.denied else ""
+        self.status.emit(f'Object {accepted.label} is in "{layer.name}"{denied}. Click on the next one.')
         self.accepted.emit(layer)
 
-    def inspect(self, strength: float = 1.0) -> bool:
-        """Ask what order does to the mask on the screen; :attr:`inspected` tells.
+    def set_strength(self, strength: float) -> None:
+        """Answer the object on the screen, and those to come, with another strength of order."""
+        self.settings = replace(self.settings, order_strength=strength)
+        obj = self.object
+        if obj is not None:
+            self.document.adjust(obj.number, replace(obj.settings, order_strength=strength))
 
-        Parameters
-        ----------
-        strength : float
-            Of order; where it is not 1, the mask follows it.
+    def inspect(self) -> bool:
+        """Ask what order does to the mask on the screen; :attr:`inspected` tells.
 
         Returns
         -------
         bool
             False where there is no mask yet.
         """
-        if self._answer is None or self._answer.clicks != self.clicks:
+        if not self._inquiry.knows(question_about(self.object)):
             return False
-        self._worker.inspect(self._answer, strength)
+        self._inquiry.inspect()
         return True
 
     def set_polarity(self, positive: bool) -> None:
         """Say what the next click will be."""
         self.layers.set_polarity(positive)
 
-    def end(self, reason: str = "", *, remove_layers: bool = True) -> None:
+    def keep_strokes(self) -> None:
+        """Note what the user has painted on the preview since it was shown."""
+        strokes = self.layers.strokes()
+        if strokes is None or not self.active:
+            return
+        with self.document.group():
+            obj = self.object or self.document.start(self.place, settings=self.settings)
+            self.document.paint_edit(obj.number, *strokes)
+
+    def end(self, reason: str = "", *, remove_layers: bool = True, remove_clicks: bool = False) -> None:
         """Release keys, events and layers; accepted objects, and clicks if there are any, stay.
 
         Parameters
@@ -192,84 +257,100 @@ class Session(QObject):
             For the user.
         remove_layers : bool
             False where the viewer itself is going away, and nobody listens any more.
+        remove_clicks : bool
+            True where another session on the image follows: the document has the clicks.
         """
         if not self.active:
             return
+        self.keep_strokes()
         self.active = False
         self._chores.drop()
-        self._accept_into.clear()
-        clicks = self.layers.clicks
-        clicks.events.data.disconnect(self._on_data)
-        clicks.events.features.disconnect(self._on_features)
-        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
-        self._worker.drop_clicks()
+        self._waiting = None
+        self._detach()
+        self.workbook.replaced.disconnect(self._on_replaced)
+        self._reader.release()
+        self._surroundings.release()
+        self._inquiry.close()
         for key in self._keys:
-            clicks.bind_key(key, None, overwrite=True)
+            self.layers.clicks.bind_key(key, None, overwrite=True)
         self.layers.unbind()
         if remove_layers:
-            self.layers.remove()
+            self.layers.remove(clicks=remove_clicks)
             self.ended.emit(reason)
 
-    # -- clicks -----------------------------------------------------------------------------------
+    # -- the document -----------------------------------------------------------------------------
 
-    def _on_data(self, event: Any) -> None:
-        if str(getattr(event.action, "value", event.action)) in DONE:
-            self._read()
+    def _on_clicks(self, clicks: Clicks) -> None:
+        self.keep_strokes()
+        obj = self.object
+        if obj is not None:
+            self.document.set_clicks(obj.number, clicks)
+        elif len(clicks):
+            self.document.start(self.place, clicks=clicks, settings=self.settings)
 
-    def _on_features(self, event: Any) -> None:
-        self._read()
+    def _go(self, step: Callable[[], Any], nothing: str) -> None:
+        self.keep_strokes()
+        self._waiting = None
+        if not step():
+            self.status.emit(nothing)
 
-    def _read(self) -> None:
-        """Compare the clicks layer with the clicks known, and ask for an answer if they differ."""
-        read = self.layers.read_clicks()
-        if read is None or self._restoring:
+    def _on_happened(self, happened: Happened) -> None:
+        if not self.active:
             return
-        clicks, inside = read
-        if clicks == self.clicks:
+        self._sync()
+        current = self.document.current
+        if current is not None and current.accepted is None and current.plane != self.place:
+            self.elsewhere.emit(current)
+
+    def _on_replaced(self) -> None:
+        if not self.active:
             return
-        if self._viewer.dims.ndisplay == 3:
-            self._restore("Clicks need the 2D view: press the 2D/3D button (Ctrl+Y) and click again.")
-        elif not inside:
-            self._restore(
-                f'That click is outside the plane of "{self.image.name}" and was taken back: click on the '
-                "image, or press Start to work on the plane shown."
-            )
+        self._detach()
+        self._detach = self.document.connect(self._on_happened)
+        self._number = -1  # nobody's: whatever comes now is another object
+        if self.object is None:
+            self.document.select(None)
+        self._sync()
+
+    def _sync(self) -> None:
+        """Show the current object, and ask for its mask where that is not known."""
+        obj = self.object
+        before = self._number
+        another, self._number = obj is None or obj.number != self._number, None if obj is None else obj.number
+        if another and before is not None:
+            self._waiting = None  # the Accept was meant for that one
+        self._reader.show(Clicks() if obj is None else obj.clicks)
+        asked = self._inquiry.about(question_about(obj), afresh=another)
+        if another or self._inquiry.pending is None:
+            self._show(obj)
+        if not asked:
+            self.layers.clear_orders()
+            self.emptied.emit()
+            self._hint(obj)
+
+    def _show(self, obj: AnnotatedObject | None) -> None:
+        """Show the mask of an object as far as it is known."""
+        answer = self._inquiry.answer
+        mask = None if obj is None else obj.mask(None if answer is None else answer.prediction)
+        if mask is None:
+            self.layers.clear_mask()
         else:
-            self._ask(clicks)
+            self.layers.show_mask(mask)
 
-    def _ask(self, clicks: Clicks) -> None:
-        self.clicks = clicks
-        self.layers.draw_symbols()
-        if clicks.has_positive:
-            self._worker.answer(clicks)
-            return
-        self._worker.drop_clicks()
-        self.layers.clear_results()
-        self.emptied.emit()
-        if len(clicks):
-            text = "Only negative clicks so far: add a positive click on the object."
-            show_info(text)
-            self.status.emit(text)
-        else:
+    def _hint(self, obj: AnnotatedObject | None) -> None:
+        if obj is None or not len(obj.clicks):
             self.status.emit("Click on an object.")
-
-    def _restore(self, message: str) -> None:
-        """Put the clicks layer back, once napari has finished with the change that it is in."""
-        self._restoring = True
-        QTimer.singleShot(0, self._restore_now)
-        show_warning(message)
-
-    def _restore_now(self) -> None:
-        self._restoring = False
-        if self.active:
-            self.layers.write_clicks(self.clicks)
+            return
+        text = "Only negative clicks so far: add a positive click on the object."
+        show_info(text)
+        self.status.emit(text)
 
     # -- answers ----------------------------------------------------------------------------------
 
     def _on_embedded(self, result: Embedded) -> None:
         if not self.active:  # Qt may be half gone by then: slots are muted, not disconnected
             return
+        self.workbook.model = result.model
         self.layers.show_depth(result.depth)
         if not len(self.clicks):
             self.status.emit("Click on an object.")
@@ -278,77 +359,30 @@ class Session(QObject):
     def _on_answered(self, answer: Answer) -> None:
         if not self.active:
             return
-        self._answer, self._strength = answer, 1.0
-        self.layers.show_mask(answer.prediction.mask)
+        self.keep_strokes()
+        self._show(self.object)
         self.layers.show_orders(answer.order_positive, answer.order_negative)
+        waiting, self._waiting = self._waiting, None
         if not answer.prediction.mask.any():
             self.status.emit("The mask is empty: add a positive click, or move one.")
-        elif not self._accept_into:
+        elif waiting is None:
             self.status.emit("Add clicks where the mask is wrong, or accept it.")
-        if self._accept_into:
-            target = self._accept_into.pop()
-            try:
-                self.accept(target)
-            except InputError as error:
-                show_warning(str(error))
+        if waiting is not None:
+            self._try(waiting)
         self._chores.add(partial(self.answered.emit, answer))
 
+    def _try(self, verb: Callable[[], None]) -> None:
+        """Do what had to wait."""
+        if not self.active:
+            return
+        try:
+            verb()
+        except InputError as error:
+            show_warning(str(error))
+
     def _on_inspected(self, result: Inspected) -> None:
-        if not self.active or result.clicks != self.clicks:
-            return
-        strength = result.inspection.strength
-        if strength != self._strength and self._answer is not None:
-            # At 1 it is the answer itself; and a mask that is there already may bear the user's own strokes.
-            seen = self._answer.prediction if strength == 1 else result.inspection.prediction
-            self.layers.show_mask(seen.mask)
-        self._strength = strength
-        self.inspected.emit(result)
-
-    # -- what happens around it -------------------------------------------------------------------
-
-    def _on_layer_removed(self, event: Any) -> None:
-        # Ended later: napari may be in the middle of removing several layers.
-        if event.value == self.image:
-            text = f'"{self.image.name}" was deleted, so its session ended. Choose an image and press Start.'
-        elif event.value == self.layers.clicks:
-            text = "The clicks layer was deleted, so the session ended. Press Start to begin again."
-        else:
-            return
-        QTimer.singleShot(0, partial(self._lost, text))
-
-    def _lost(self, text: str) -> None:
-        if self.active:
-            show_warning(text)
-            self.end(text)
-
-    def _on_ndisplay(self, event: Any) -> None:
-        if self._viewer.dims.ndisplay == 3:
-            show_warning("Clicks need the 2D view: press the 2D/3D button (Ctrl+Y) to go on.")
-
-    # -- objects ----------------------------------------------------------------------------------
-
-    def _make_objects(self) -> Labels:
-        image = self.image
-        layer = Labels(
-            np.zeros(image_shape(image), dtype=np.int32),
-            name=f"{image.name} objects",
-            scale=image.scale,
-            translate=image.translate,
-            rotate=image.rotate,
-            shear=image.shear,
-            affine=image.affine.affine_matrix,
-            units=image.units,
-            axis_labels=image.axis_labels,
-        )
-        self.layers.insert(layer)
-        return layer
-
-    def _write(self, layer: Labels, mask: NDArray[np.bool_]) -> NewObject:
-        """Write through ``data_setitem``: only the object's box is drawn anew, and napari's undo works."""
-        data = layer.data
-        found = new_object(np.asarray(self.plane.view(data)), mask, highest=int(data.max()))
-        layer.data_setitem(self.plane.lift_indices(*found.indices, whole=True), found.label)
-        return found
+        if self.active and result.question == question_about(self.object):
+            self.inspected.emit(result)
 
 
 def _press(action: Callable[[], None], layer: Any) -> None:

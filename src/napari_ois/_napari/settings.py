@@ -13,7 +13,15 @@ COLORS = {POSITIVE: "#2ca25f", NEGATIVE: "#e6550d"}
 SYMBOLS = {POSITIVE: "disc", NEGATIVE: "x"}  # told apart without colour too
 
 # Single letters that napari leaves free in Points, Labels, Image and viewer maps.
-KEY_POLARITY, KEY_ACCEPT, KEY_UNDO, KEY_CLEAR = "Q", "G", "U", "K"
+KEY_POLARITY, KEY_ACCEPT, KEY_UNDO, KEY_REDO, KEY_CLEAR = "Q", "G", "U", "J", "K"
+KEY_NEXT, KEY_PREVIOUS, KEY_REOPEN = "N", "H", "W"
+
+RULES = (
+    ("keep theirs", "keep"),
+    ("take them", "overwrite"),
+    ("ask each time", "ask"),
+)
+"""What happens to pixels that other objects have: what the user reads, and the rule's name."""
 
 PREVIEW_COLOR = "#3fb8ff"
 PREVIEW_OPACITY = 0.55
@@ -22,3 +30,6 @@ ORDER_COLORMAP = "viridis"  # 0 = at the clicks' depth = dark
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULT_MODEL = "ois-compact"
+
+JOURNAL = True
+"""Whether what is done is written down in the user's data folder as it is done, so that a crash loses nothing."""

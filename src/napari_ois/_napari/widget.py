@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
 
 from napari_ois._napari import settings
-from napari_ois._napari.controls import WELCOME, Controls
+from napari_ois._napari.controls import WELCOME
+from napari_ois._napari.holder import Holder
+from napari_ois._napari.plane import image_shape, show_plane
 from napari_ois._napari.session import Session
+from napari_ois._napari.session_verbs import SessionVerbs
 from napari_ois._napari.worker import (
     Answer,
     Embedded,
     Failure,
-    InferenceWorker,
     PredictorFactory,
     make_predictor,
 )
@@ -30,13 +32,19 @@ from napari_ois.errors import OISError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import napari
+
+    from napari_ois._napari.errands import Errands
+    from napari_ois._napari.workbook import Workbook
+    from napari_ois.annotation import AnnotatedObject
+    from napari_ois.annotation.accepting import Overlap
 
 LOG = logging.getLogger(__name__)
 
 
-class OISWidget(Controls):
+class OISWidget(SessionVerbs):
     """Click on an object of an image, get its mask, its depth and its order maps.
 
     Parameters
@@ -45,6 +53,13 @@ class OISWidget(Controls):
         The name makes napari pass the viewer.
     predictor_factory : callable, optional
         Makes a predictor from the names of a model and a device; by default :class:`napari_ois.Predictor`.
+    journal_folder : Path, optional
+        Where journals lie; by default the user's data folder.
+
+    Attributes
+    ----------
+    keep_journal : bool
+        Whether what is done from the next image on is written down there.
 
     Signals
     -------
@@ -65,9 +80,12 @@ class OISWidget(Controls):
         self,
         napari_viewer: napari.viewer.Viewer,
         predictor_factory: PredictorFactory | None = None,
+        *,
+        journal_folder: Path | None = None,
     ) -> None:
         self._viewer = napari_viewer
-        self._holder = _Holder(napari_viewer.layers, predictor_factory or make_predictor)
+        self._holder = Holder(napari_viewer, predictor_factory or make_predictor)
+        self._holder.journal_folder = journal_folder
         self._docked = False
         self._times: dict[str, str] = {}
         self._hint = WELCOME
@@ -77,14 +95,27 @@ class OISWidget(Controls):
             (self.positive, partial(self.set_polarity, True)),
             (self.negative, partial(self.set_polarity, False)),
             (self.undo_button, self.undo),
+            (self.redo_button, self.redo),
             (self.clear_button, self.clear),
             (self.accept_button, self.accept),
+            (self.objects.next_button, self.next_object),
+            (self.objects.previous_button, self.previous_object),
+            (self.objects.reopen_button, self.reopen_object),
+            (self.objects.new_button, self.new_object),
+            (self.objects.seed_button, self.seed_object),
+            (self.objects.colour_button, partial(self.recolor_object, ask=True)),
+            (self.objects.delete_button, self.delete_object),
+            (self.save_button, self.save_session),
+            (self.load_button, self.load_session),
         ):
             button.clicked.connect(partial(_press, action))
+        self.objects.chosen.connect(self.show_object)
+        self.objects.reopened.connect(self.reopen_object)
+        self.objects.renamed.connect(self.rename_object)
         self._holder.listen(self._refresh_choices)
         self._refresh_choices()
         # By then the widget's own methods are gone; the holder is a plain object and outlives it.
-        self.destroyed.connect(partial(_Holder.release, self._holder, remove_layers=False))
+        self.destroyed.connect(partial(Holder.release, self._holder, remove_layers=False))
         self._show_session()
 
     # -- verbs ------------------------------------------------------------------------------------
@@ -94,24 +125,47 @@ class OISWidget(Controls):
         """The session that runs, if one does."""
         return self._holder.session
 
+    @property
+    def keep_journal(self) -> bool:
+        """See the class."""
+        return self._holder.keep_journal
+
+    @keep_journal.setter
+    def keep_journal(self, keep: bool) -> None:
+        self._holder.keep_journal = keep
+
+    @property
+    def _errands(self) -> Errands | None:
+        return self._holder.errands
+
     def start(self) -> None:
         """Begin on the plane of the chosen image that the viewer shows; ends the session before."""
         image = self.image.value
         if image is None:
             show_warning("There is no image to segment: open one, or take a sample from File > Open Sample.")
             return
-        self._holder.end_session()
+        self._begin(image)
+
+    def _begin(self, image: Image) -> None:
+        before = self.session
+        again = before is not None and before.image == image
+        self._holder.end_session(remove_clicks=again)
         self._times.clear()
         worker = self._holder.open_worker(self._on_failed)
+        book = self._holder.workbook(image, self._on_book)
         keys = {
             settings.KEY_POLARITY: self.toggle_polarity,
             settings.KEY_ACCEPT: self.accept,
             settings.KEY_UNDO: self.undo,
+            settings.KEY_REDO: self.redo,
             settings.KEY_CLEAR: self.clear,
+            settings.KEY_NEXT: self.next_object,
+            settings.KEY_PREVIOUS: self.previous_object,
+            settings.KEY_REOPEN: self.reopen_object,
         }
         model, device = self.model.value, self.device.value
         try:
-            session = Session(self._viewer, image, worker, model=model, device=device, keys=keys)
+            session = Session(self._viewer, image, worker, book, model=model, device=device, keys=keys)
         except OISError as error:
             self._on_ended(str(error))
             show_warning(str(error))
@@ -123,6 +177,10 @@ class OISWidget(Controls):
         session.accepted.connect(self._on_accepted)
         session.status.connect(self._say)
         session.ended.connect(self._on_ended)
+        session.elsewhere.connect(self._on_elsewhere)
+        session.overlapping.connect(self._on_overlapping)
+        book.refresh()
+        self._show_offer()
         self._refresh_choices()  # the session's own layers are none of them
         self.set_polarity(True)
         self._say(f"Embedding {image.name}; you can already click.")
@@ -140,15 +198,16 @@ class OISWidget(Controls):
         """Switch between positive and negative clicks."""
         self.set_polarity(not self.positive.isChecked())
 
-    def accept(self) -> None:
-        """Write the object into the Labels layer chosen, with a new id."""
-        if self.session is None:
-            show_warning(WELCOME)
-            return
-        try:
-            self.session.accept(self.target.value)
-        except OISError as error:
-            show_warning(str(error))
+    def accept(self, rule: str | None = None) -> None:
+        """Write the object into the Labels layer chosen, with a new id.
+
+        Parameters
+        ----------
+        rule : str, optional
+            ``"keep"``, ``"overwrite"`` or ``"ask"``; by default what is chosen.
+        """
+        self.overlap_bar.dismiss()
+        self._do(lambda session: session.accept(self.target.value, rule or self.rule.value))
 
     def clear(self) -> None:
         """Take the clicks and the preview away."""
@@ -157,9 +216,12 @@ class OISWidget(Controls):
             self.set_polarity(True)
 
     def undo(self) -> None:
-        """Take the newest click away."""
-        if self.session is not None:
-            self.session.undo()
+        """Take the newest step back: a click, an accept, a name..., of whichever object."""
+        self._do(Session.undo)
+
+    def redo(self) -> None:
+        """Do the step undone last again."""
+        self._do(Session.redo)
 
     def shutdown(self) -> None:
         """Give back keys, events, layers and the thread; Start works again afterwards."""
@@ -207,6 +269,19 @@ class OISWidget(Controls):
         self.target.value = layer
         self.set_polarity(True)
 
+    def _on_elsewhere(self, obj: AnnotatedObject) -> None:
+        """Go to the plane of an object that an undo has brought back; later, as its document is still telling."""
+        QTimer.singleShot(0, partial(self._go_to, obj.number))
+
+    def _go_to(self, number: int) -> None:
+        session = self.session
+        if session is None or number not in session.document:
+            return
+        place = session.document[number].plane
+        if place != session.place:
+            show_plane(self._viewer, session.image, place.axes, place.index)
+            self._begin(session.image)
+
     def _on_failed(self, failure: Failure) -> None:
         text = str(failure.error)
         if isinstance(failure.error, OISError):
@@ -226,7 +301,39 @@ class OISWidget(Controls):
         self._times.clear()
         self._say(reason or WELCOME)
         self._show_session()
+        self.overlap_bar.dismiss()
+        self.recovery_bar.dismiss()
+        self._show_objects()
         self.ended.emit()
+
+    def _on_overlapping(self, overlap: Overlap) -> None:
+        pixels, others = sum(overlap.taken.values()), ", ".join(map(str, overlap.taken))
+        self.overlap_bar.ask(
+            f"{pixels} pixels of this object belong to label {others}.",
+            {
+                "Keep theirs": partial(self.accept, "keep"),
+                "Take them": partial(self.accept, "overwrite"),
+                "Cancel": _nothing,
+            },
+        )
+
+    def _on_book(self, book: Workbook) -> None:
+        book.changed.connect(self._show_objects)
+        book.happened.connect(self._show_session)
+        book.recovery.offered.connect(self._show_offer)
+        book.recovery.failed.connect(show_warning)
+        book.recovery.begin(lambda: book.document)
+
+    def _show_objects(self) -> None:
+        """Show the list of objects, and what can be undone."""
+        session = self.session
+        if session is not None:
+            current = session.document.current
+            planes = len(image_shape(session.image)) > 2
+            self.objects.show_rows(session.workbook.rows, None if current is None else current.number, planes)
+        else:
+            self.objects.show_rows((), None, False)
+        self._show_session()
 
     def _say(self, hint: str) -> None:
         self._hint = hint
@@ -236,6 +343,7 @@ class OISWidget(Controls):
         """Enable what can be used now, in one place, and write the status line."""
         session, worker = self.session, self._holder.worker
         self.enable(session is not None)
+        self.show_history(None if session is None else session.document.history)
         self.progress.setVisible(worker is not None and worker.busy)
         self.status.setText("\n".join(filter(None, [" · ".join(self._times.values()), self._hint])))
 
@@ -259,48 +367,12 @@ class OISWidget(Controls):
     def _refresh_choices(self, event: Any = None) -> None:
         self.image.reset_choices()
         self.target.reset_choices()
+        if getattr(event, "type", "") == "removed":
+            QTimer.singleShot(0, self._check_layers)  # napari may be taking more of them away
 
 
-class _Holder:
-    """What must be given back even when the widget is already destroyed: session, worker, events."""
-
-    def __init__(self, layers: Any, factory: PredictorFactory) -> None:
-        self.session: Session | None = None
-        self.worker: InferenceWorker | None = None
-        self._factory = factory
-        self._events = [getattr(layers.events, n) for n in ("inserted", "removed", "reordered")]
-        self._listener: Callable[..., None] | None = None
-
-    def listen(self, callback: Callable[..., None]) -> None:
-        """Have a function called when layers come or go."""
-        if self._listener is None:
-            self._listener = callback
-            for emitter in self._events:
-                emitter.connect(callback)
-
-    def open_worker(self, on_failed: Callable[[Failure], None]) -> InferenceWorker:
-        """Give the worker; one that runs is kept, and with it its model."""
-        if self.worker is None:
-            self.worker = InferenceWorker(self._factory)
-            self.worker.failed.connect(on_failed)
-        return self.worker
-
-    def end_session(self, *, remove_layers: bool = True) -> None:
-        """End the session, if one runs."""
-        session, self.session = self.session, None
-        if session is not None:
-            session.end(remove_layers=remove_layers)
-
-    def release(self, *_: Any, remove_layers: bool = True) -> None:
-        """Give everything back; harmless when done twice."""
-        self.end_session(remove_layers=remove_layers)
-        worker, self.worker = self.worker, None
-        if worker is not None:
-            worker.close()
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            for emitter in self._events:
-                emitter.disconnect(listener)
+def _nothing() -> None:
+    pass
 
 
 def _press(action: Callable[[], None], checked: bool = False) -> None:

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 
-from napari_ois.annotation import Clicks, Replay
+from napari_ois.annotation import Clicks, PackedMask, Replay
 
 if TYPE_CHECKING:
+    from napari_ois.checkpoints import ModelInfo
     from napari_ois.segmentation.inspection import Inspection
     from napari_ois.segmentation.prediction import Prediction
 
@@ -36,14 +37,25 @@ class PredictorLike(Protocol):
         """Device in use."""
 
     @property
+    def precision(self) -> str:
+        """Precision in use."""
+
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """Which model it is; None for one in memory."""
+
+    @property
     def depth(self) -> NDArray[np.float32]:
         """Normalised depth of the image, (H, W)."""
 
     def set_image(self, image: Any) -> None:
         """Embed an image."""
 
-    def predict(self, points: Any, labels: Any, previous: Any = None) -> Prediction:
+    def predict(self, points: Any, labels: Any, previous: Any = None, *, order_strength: float = 1.0) -> Prediction:
         """Answer clicks."""
+
+    def state_from_mask(self, mask: Any) -> Any:
+        """Make a state of a mask, to be refined by clicks."""
 
     def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
         """Answer the clicks of a prediction again."""
@@ -71,42 +83,64 @@ class Embedded:
     seconds : float
         For reading and embedding; ``loading`` is what the model's loading took before, 0 where it was there.
     depth : (H, W) float32 in [0, 1]
+    model : dict
+        Name, sha256, precision and device of what answers, as a session file has them.
     """
 
     device: str
     loading: float
     seconds: float
     depth: NDArray[np.float32]
+    model: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """All that a mask depends on: the clicks, the mask that the object began from, the strength of order."""
+
+    clicks: Clicks
+    seed: PackedMask | None = None
+    strength: float = 1.0
+
+    @property
+    def answerable(self) -> bool:
+        """Whether there is anything to segment."""
+        return self.clicks.has_positive or (bool(self.seed) and len(self.clicks) > 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """The answer to a list of clicks, and how long the computation took.
+    """The answer to a question, and how long the computation took.
 
     ``order_positive`` is (H, W), ``order_negative`` (K, H, W): read in the thread, where they are computed.
     """
 
-    clicks: Clicks
+    question: Question
     prediction: Prediction
     order_positive: NDArray[np.float32]
     order_negative: NDArray[np.float32]
     seconds: float
 
+    @property
+    def clicks(self) -> Clicks:
+        """The clicks asked about."""
+        return self.question.clicks
+
 
 @dataclass(frozen=True, eq=False)
 class Inspected:
-    """What order did to the answer to a list of clicks.
+    """What order did to the answer to a question.
 
     Attributes
     ----------
-    clicks : Clicks
+    question : Question
     inspection : Inspection
-        Of the answer at the strength asked for.
+        Of the answer, at its own strength.
     without : Prediction
         The same clicks without order.
     """
 
-    clicks: Clicks
+    question: Question
     inspection: Inspection
     without: Prediction
 
@@ -150,27 +184,34 @@ class _Engine:
         depth = np.asarray(self._predictor.depth)
         self._replay = Replay(self._predictor)
         done = time.perf_counter()
-        return Embedded(self._predictor.device, loaded - begin, done - loaded, depth)
+        made = _model_record(self._predictor, model)
+        return Embedded(self._predictor.device, loaded - begin, done - loaded, depth, made)
 
-    def answer(self, number: int, clicks: Clicks) -> Answer | None:
+    def answer(self, number: int, question: Question) -> Answer | None:
         if self._replay is None:  # its embedding failed, and said so
             return None
         begin = time.perf_counter()
-        prediction = self._replay.answer(clicks, lambda: number != self.newest[Kind.CLICK])
+        prediction = self._replay.answer(
+            question.clicks,
+            lambda: number != self.newest[Kind.CLICK],
+            seed=question.seed,
+            order_strength=question.strength,
+        )
         if prediction is None:
             return None
         positive, negative = prediction.positive_order_map, prediction.negative_order_maps
-        return Answer(clicks, prediction, positive, negative, time.perf_counter() - begin)
+        return Answer(question, prediction, positive, negative, time.perf_counter() - begin)
 
-    def inspect(self, number: int, answer: Answer, strength: float) -> Inspected | None:
+    def inspect(self, number: int, answer: Answer) -> Inspected | None:
         if self._predictor is None or number != self.newest[Kind.INSPECT]:
             return None
         from napari_ois.segmentation.inspection import Inspection  # imports torch
 
-        seen = self._predictor.again(answer.prediction, order_strength=strength, inspect=True)
+        seen = self._predictor.again(answer.prediction, order_strength=answer.question.strength, inspect=True)
         if number != self.newest[Kind.INSPECT]:
             return None
-        return Inspected(answer.clicks, Inspection(seen), self._predictor.again(answer.prediction, order_strength=0.0))
+        without = self._predictor.again(answer.prediction, order_strength=0.0)
+        return Inspected(answer.question, Inspection(seen), without)
 
 
 class InferenceWorker(QObject):
@@ -220,22 +261,20 @@ class InferenceWorker(QObject):
         self.drop_clicks()
         self._send(Kind.EMBED, self._engine.embed, model, device, read)
 
-    def answer(self, clicks: Clicks) -> None:
-        """Answer a list of clicks; drops the list before."""
+    def answer(self, question: Question) -> None:
+        """Answer a question; drops the one before."""
         self._withdraw(Kind.INSPECT)
-        self._send(Kind.CLICK, self._engine.answer, clicks)
+        self._send(Kind.CLICK, self._engine.answer, question)
 
-    def inspect(self, answer: Answer, strength: float) -> None:
+    def inspect(self, answer: Answer) -> None:
         """Find what order did to an answer, after everything that was asked before.
 
         Parameters
         ----------
         answer : Answer
             Of the image embedded last.
-        strength : float
-            Of order; 1 as trained.
         """
-        self._send(Kind.INSPECT, self._engine.inspect, answer, strength)
+        self._send(Kind.INSPECT, self._engine.inspect, answer)
 
     def drop_clicks(self) -> None:
         """Forget the clicks that wait for their answer."""
@@ -286,6 +325,16 @@ class InferenceWorker(QObject):
             self.answered.emit(result)
         elif isinstance(result, Inspected):
             self.inspected.emit(result)
+
+
+def _model_record(predictor: PredictorLike, name: str) -> dict[str, Any]:
+    info = predictor.model_info
+    return {
+        "name": name if info is None else info.name,
+        "sha256": None if info is None else info.sha256,
+        "precision": predictor.precision,
+        "device": predictor.device,
+    }
 
 
 def _post(owner: weakref.ref[InferenceWorker], future: Future[Any]) -> None:

@@ -1,0 +1,114 @@
+"""One rule: every action of the widget is a command of the palette, and does there what its button does.
+
+The manifest names these functions. Each finds the widget in the current viewer, and docks it where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from napari_ois._napari import settings
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_ois._napari.widget import OISWidget
+
+
+def docked(viewer: napari.viewer.Viewer) -> OISWidget:
+    """The segmentation widget of a viewer; opened where there is none."""
+    from napari_ois._napari.widget import OISWidget
+
+    for widget in viewer.window.dock_widgets.values():
+        if isinstance(widget, OISWidget):
+            return widget
+    return viewer.window.add_plugin_dock_widget(settings.PLUGIN, settings.WIDGET)[1]
+
+
+def _do(verb: Callable[[OISWidget], object]) -> None:
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        verb(docked(viewer))
+
+
+def start() -> None:
+    """Begin to click on the plane shown."""
+    _do(lambda widget: widget.start())
+
+
+def toggle_polarity() -> None:
+    """Switch between positive and negative clicks."""
+    _do(lambda widget: widget.toggle_polarity())
+
+
+def accept() -> None:
+    """Write the object into labels."""
+    _do(lambda widget: widget.accept())
+
+
+def undo() -> None:
+    """Take the newest step back."""
+    _do(lambda widget: widget.undo())
+
+
+def redo() -> None:
+    """Do the step undone last again."""
+    _do(lambda widget: widget.redo())
+
+
+def clear() -> None:
+    """Take the object's clicks away."""
+    _do(lambda widget: widget.clear())
+
+
+def next_object() -> None:
+    """Go to the next object."""
+    _do(lambda widget: widget.next_object())
+
+
+def previous_object() -> None:
+    """Go to the object before."""
+    _do(lambda widget: widget.previous_object())
+
+
+def reopen_object() -> None:
+    """Take the chosen object up again."""
+    _do(lambda widget: widget.reopen_object())
+
+
+def new_object() -> None:
+    """Begin another object, and leave the one before open."""
+    _do(lambda widget: widget.new_object())
+
+
+def delete_object() -> None:
+    """Delete the chosen object."""
+    _do(lambda widget: widget.delete_object())
+
+
+def recolor_object() -> None:
+    """Give the chosen object another colour."""
+    _do(lambda widget: widget.recolor_object(ask=True))
+
+
+def seed_object() -> None:
+    """Begin an object from the selected label."""
+    _do(lambda widget: widget.seed_object())
+
+
+def resume_session() -> None:
+    """Bring back what an earlier run has left."""
+    _do(lambda widget: widget.resume_session())
+
+
+def save_session() -> None:
+    """Write all objects to a file."""
+    _do(lambda widget: widget.save_session())
+
+
+def load_session() -> None:
+    """Bring back the objects of a file."""
+    _do(lambda widget: widget.load_session())

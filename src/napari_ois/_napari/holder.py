@@ -1,0 +1,107 @@
+"""One rule: what must be given back even when the widget is already destroyed is held here, by a plain object.
+
+Session, worker, errands, workbooks, and what listens to the viewer's layers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_ois._napari import settings
+from napari_ois._napari.errands import Errands
+from napari_ois._napari.workbook import Workbook
+from napari_ois._napari.worker import Failure, InferenceWorker, PredictorFactory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import napari
+    from napari.layers import Image
+
+    from napari_ois._napari.session import Session
+
+
+class Holder:
+    """What a widget has opened.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    factory : callable
+        Makes a predictor.
+    """
+
+    def __init__(self, viewer: napari.viewer.Viewer, factory: PredictorFactory) -> None:
+        self.session: Session | None = None
+        self.worker: InferenceWorker | None = None
+        self.errands: Errands | None = None
+        self.journal_folder: Path | None = None
+        self.keep_journal = settings.JOURNAL
+        self._viewer = viewer
+        self._factory = factory
+        self._workbooks: list[Workbook] = []
+        self._events = [getattr(viewer.layers.events, n) for n in ("inserted", "removed", "reordered")]
+        self._listener: Callable[..., None] | None = None
+
+    def listen(self, callback: Callable[..., None]) -> None:
+        """Have a function called when layers come or go."""
+        if self._listener is None:
+            self._listener = callback
+            for emitter in self._events:
+                emitter.connect(callback)
+
+    def open_worker(self, on_failed: Callable[[Failure], None]) -> InferenceWorker:
+        """Give the worker; one that runs is kept, and with it its model."""
+        if self.worker is None:
+            self.worker = InferenceWorker(self._factory)
+            self.worker.failed.connect(on_failed)
+        return self.worker
+
+    def workbook(self, image: Image, on_made: Callable[[Workbook], None]) -> Workbook:
+        """Give the workbook of an image, and a function a new one; of images that are gone, they are closed."""
+        for book in [book for book in self._workbooks if book.image not in self._viewer.layers]:
+            self._workbooks.remove(book)
+            book.close()
+        found = next((book for book in self._workbooks if book.image == image), None)
+        if found is None:
+            if self.errands is None:
+                self.errands = Errands()
+            found = Workbook(
+                self._viewer,
+                image,
+                self.errands,
+                folder=self.journal_folder,
+                journal=self.keep_journal,
+                in_use=self._journals,
+            )
+            self._workbooks.append(found)
+            on_made(found)
+        return found
+
+    def _journals(self) -> set[Path]:
+        journals = [book.recovery.journal for book in self._workbooks]
+        return {journal.path for journal in journals if journal is not None and journal.path is not None}
+
+    def end_session(self, *, remove_layers: bool = True, remove_clicks: bool = False) -> None:
+        """End the session, if one runs."""
+        session, self.session = self.session, None
+        if session is not None:
+            session.end(remove_layers=remove_layers, remove_clicks=remove_clicks)
+
+    def release(self, *_: Any, remove_layers: bool = True) -> None:
+        """Give everything back; harmless when done twice."""
+        self.end_session(remove_layers=remove_layers)
+        books, self._workbooks = self._workbooks, []
+        for book in books:
+            book.close()
+        errands, self.errands = self.errands, None
+        if errands is not None:
+            errands.close()
+        worker, self.worker = self.worker, None
+        if worker is not None:
+            worker.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            for emitter in self._events:
+                emitter.disconnect(listener)

@@ -1,0 +1,107 @@
+"""One rule: of an object the worker is asked what its mask depends on, and asked again only when that is another thing.
+
+A name, a brush stroke or a threshold is no new question.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_ois._napari.worker import Question
+
+if TYPE_CHECKING:
+    from napari_ois._napari.worker import Answer, Failure, InferenceWorker
+    from napari_ois.annotation import AnnotatedObject
+
+
+class Inquiry(QObject):
+    """What a session has asked its worker, and what it knows.
+
+    Parameters
+    ----------
+    worker : InferenceWorker
+
+    Attributes
+    ----------
+    pending : Question or None
+        What the worker is at.
+    answer : Answer or None
+        The newest, of the object on the screen.
+
+    Signals
+    -------
+    answered(Answer)
+        To the question that was pending.
+    """
+
+    answered = Signal(object)
+
+    def __init__(self, worker: InferenceWorker) -> None:
+        super().__init__()
+        self.pending: Question | None = None
+        self.answer: Answer | None = None
+        self._worker = worker
+        self._active = True
+        worker.answered.connect(self._on_answered)
+        worker.failed.connect(self._on_failed)
+
+    def about(self, question: Question | None, *, afresh: bool) -> bool:
+        """Ask, where the answer is not known yet.
+
+        Parameters
+        ----------
+        question : Question or None
+        afresh : bool
+            Whether it is about another object, so that the answer before has nothing to do with it.
+
+        Returns
+        -------
+        bool
+            False where there is nothing to ask.
+        """
+        if question is None or not question.answerable:
+            self.pending = self.answer = None
+            self._worker.drop_clicks()
+            return False
+        if self.answer is not None and self.answer.question == question:
+            if self.pending is not None:
+                self.pending = None
+                self._worker.drop_clicks()
+        elif self.pending != question:
+            if afresh:
+                self.answer = None
+            self.pending = question
+            self._worker.answer(question)
+        return True
+
+    def knows(self, question: Question | None) -> bool:
+        """Whether this is what the newest answer is about."""
+        return self.answer is not None and self.answer.question == question
+
+    def inspect(self) -> None:
+        """Ask what order did to the newest answer."""
+        if self.answer is not None:
+            self._worker.inspect(self.answer)
+
+    def close(self) -> None:
+        """Ask and hear nothing more."""
+        self._active = False
+        self._worker.drop_clicks()
+
+    def _on_answered(self, answer: Answer) -> None:
+        if self._active and answer.question == self.pending:
+            self.pending, self.answer = None, answer
+            self.answered.emit(answer)
+
+    def _on_failed(self, failure: Failure) -> None:
+        if not failure.embedding:
+            self.pending = None  # the next change asks again
+
+
+def question_about(obj: AnnotatedObject | None) -> Question | None:
+    """What the worker is to be asked about an object."""
+    if obj is None:
+        return None
+    return Question(obj.clicks, None if obj.seed is None else obj.seed.mask, obj.settings.order_strength)

@@ -1,0 +1,200 @@
+"""One rule: accepted objects are written into Labels layers by ``data_setitem`` alone, so napari's own undo works.
+
+A layer is held as an object and named once, when it is first written into: the user may rename it, or take it
+out of the viewer, and the document still finds it. The largest label in use is counted along, not searched for
+at each accept; of a layer that others filled it is searched for once, beside the viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_ois._napari.plane import image_shape, same_place
+from napari_ois.errors import InputError
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_ois.annotation import PlaneKey
+
+Aside = Callable[[Callable[[], Any], Callable[[Any], None]], None]
+"""Does a job beside the viewer, then calls a function with what it gave: :meth:`Errands.send`."""
+
+
+class LabelCanvas:
+    """The Labels layers of one image; a :class:`napari_ois.annotation.Canvas`.
+
+    Parameters
+    ----------
+    image : Image
+        All layers lie on it.
+    aside : callable
+        See :data:`Aside`.
+    """
+
+    def __init__(self, image: Image, aside: Aside) -> None:
+        self._image = image
+        self._aside = aside
+        self._layers: dict[str, Labels] = {}
+        self._highest: dict[str, int | None] = {}  # None: not searched for yet
+        self._seen: NDArray[Any] | None = None  # the plane read last
+        self._waiting: list[Callable[[], None]] = []
+        self._undo: list[Callable[[], Any]] = []
+
+    # -- layers -----------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> dict[str, Labels]:
+        """Every layer that was ever written into, by the name that the document knows it by."""
+        return dict(self._layers)
+
+    def name_of(self, layer: Labels) -> str | None:
+        """The document's name of a layer; None where it has none yet."""
+        return next((name for name, own in self._layers.items() if own == layer), None)
+
+    def adopt(self, layer: Labels) -> str:
+        """Name a layer that is there.
+
+        Raises
+        ------
+        InputError
+            If it does not lie on the image pixel by pixel, or cannot be written into.
+        """
+        known = self.name_of(layer)
+        self.check(layer)
+        if known is not None:
+            return known
+        name = self._free(layer.name)
+        self._hold(name, layer, None)
+        self._search(name)
+        return name
+
+    def check(self, layer: Labels) -> None:
+        """InputError where a layer does not lie on the image pixel by pixel."""
+        lies = not layer.multiscale and tuple(layer.data.shape) == image_shape(self._image)
+        if not lies or not same_place(layer, self._image):
+            raise InputError(
+                f'"{layer.name}" does not lie on "{self._image.name}" pixel by pixel: choose another layer '
+                "for the objects, or a new one."
+            )
+
+    def make(self, name: str | None = None) -> Labels:
+        """Make an empty layer on the image; the caller adds it to the viewer."""
+        image = self._image
+        layer = Labels(
+            np.zeros(image_shape(image), dtype=np.int32),
+            name=name or f"{image.name} objects",
+            scale=image.scale,
+            translate=image.translate,
+            rotate=image.rotate,
+            shear=image.shear,
+            affine=image.affine.affine_matrix,
+            units=image.units,
+            axis_labels=image.axis_labels,
+        )
+        self._hold(self._free(layer.name) if name is None else name, layer, 0)
+        return layer
+
+    def release(self) -> None:
+        """Stop listening to the layers."""
+        for disconnect in self._undo:
+            disconnect()
+        self._undo.clear()
+        self._waiting.clear()
+
+    def _hold(self, name: str, layer: Labels, highest: int | None) -> None:
+        self._layers[name] = layer
+        self._highest[name] = highest
+        for emitter, slot in (
+            (layer.events.paint, partial(self._on_paint, name)),
+            (layer.events.data, partial(self._on_data, name)),
+        ):
+            emitter.connect(slot)
+            self._undo.append(partial(emitter.disconnect, slot))
+
+    def _free(self, wanted: str) -> str:
+        name, count = wanted, 1
+        while name in self._layers:
+            count += 1
+            name = f"{wanted} {count}"
+        return name
+
+    # -- the largest label ------------------------------------------------------------------------
+
+    def ready(self, target: str, then: Callable[[], None]) -> bool:
+        """Whether the largest label is known; where it is not, a function is called once it is."""
+        if self._highest.get(target) is not None:
+            return True
+        self._waiting = [then]
+        return False
+
+    def _search(self, name: str) -> None:
+        self._highest[name] = None
+        data = self._layers[name].data
+        self._aside(partial(_largest, data), partial(self._on_found, name, data))
+
+    def _on_found(self, name: str, data: Any, highest: int) -> None:
+        if self._layers[name].data is data:
+            self._highest[name] = max(highest, self._highest[name] or 0)
+        waiting, self._waiting = self._waiting, []
+        for then in waiting:
+            then()
+
+    def _on_data(self, name: str, event: Any) -> None:
+        self._search(name)
+
+    def _on_paint(self, name: str, event: Any) -> None:
+        """The user's brush or a script has written."""
+        # An atom is indices, old and new values; newer versions of napari have another for the brush.
+        values = [atom.new_value if hasattr(atom, "new_value") else atom[2] for atom in event.value]
+        known = self._highest[name]
+        if known is not None:
+            self._highest[name] = max([known, *(int(np.max(value)) for value in values if np.size(value))])
+
+    # -- what a document asks for -----------------------------------------------------------------
+
+    def read(self, target: str, plane: PlaneKey) -> NDArray[Any]:
+        """See :class:`napari_ois.annotation.Canvas`."""
+        data = self._layer(target).data
+        plane.shape_in(data.shape)
+        self._seen = np.asarray(plane.view(data))
+        return self._seen
+
+    def highest(self, target: str) -> int:
+        """See :class:`napari_ois.annotation.Canvas`; on the plane read last nothing is missed, whoever wrote it."""
+        known = self._highest[target]
+        if known is None:
+            known = _largest(self._layer(target).data)
+        here = 0 if self._seen is None else int(self._seen.max(initial=0))
+        self._highest[target] = max(known, here)
+        return max(known, here)
+
+    def limit(self, target: str) -> int:
+        """See :class:`napari_ois.annotation.Canvas`."""
+        return int(np.iinfo(self._layer(target).data.dtype).max)
+
+    def write(self, target: str, indices: tuple[NDArray[np.intp], ...], values: NDArray[np.int64]) -> None:
+        """See :class:`napari_ois.annotation.Canvas`; one step of the layer's own undo."""
+        layer = self._layer(target)
+        with layer.block_history():
+            for value in np.unique(values):
+                here = values == value
+                layer.data_setitem(tuple(axis[here] for axis in indices), int(value))
+
+    def _layer(self, target: str) -> Labels:
+        if target not in self._layers:
+            raise InputError(f'There is no layer for the objects in "{target}"; start on the image again.')
+        return self._layers[target]
+
+
+def _largest(data: Any) -> int:
+    """The largest label of an array of any kind, read plane by plane."""
+    if isinstance(data, np.ndarray) or data.ndim <= 2:
+        return int(np.max(np.asarray(data), initial=0))
+    return max((_largest(data[index]) for index in range(data.shape[0])), default=0)

@@ -1,0 +1,199 @@
+"""One rule: work is kept and brought back here - resume, save, load - and nothing waits for it.
+
+Files are read and written beside the viewer; what must be asked is asked in a bar of the widget.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_warning
+from qtpy.QtWidgets import QFileDialog
+
+from napari_ois._napari.object_verbs import ObjectVerbs
+from napari_ois.annotation import Document, ImageSignature, load_session, save_session
+from napari_ois.annotation import Session as SessionFile
+from napari_ois.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_ois._napari.errands import Errands
+    from napari_ois._napari.session import Session
+    from napari_ois._napari.workbook import Workbook
+
+FILES = "Sessions (*.json)"
+OTHER_IMAGE = "{} is of another image (its pixels differ); open that image, press Start, and load it there."
+
+
+class SessionVerbs(ObjectVerbs):
+    """The part of the widget that keeps work and brings it back."""
+
+    @property
+    def _errands(self) -> Errands | None:
+        raise NotImplementedError
+
+    def resume_session(self) -> None:
+        """Bring back what an earlier run has left of this image; what was done since then is kept too."""
+        self._do(self._resume)
+
+    def start_new(self) -> None:
+        """Leave what an earlier run has left where it is, and begin anew."""
+        self.recovery_bar.dismiss()
+        if self.session is not None:
+            self.session.workbook.recovery.offer = None
+
+    def save_session(self, path: str | Path | None = None) -> None:
+        """Write all objects of this image into a session file.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            By default a dialog asks, which does not block.
+        """
+        if path is None and self.session is not None:
+            self._ask_file("Save session", QFileDialog.AcceptMode.AcceptSave, self.save_session)
+        else:
+            self._do(lambda session: self._save(session, Path(str(path))))
+
+    def load_session(self, path: str | Path | None = None) -> None:
+        """Bring back all objects of a session file of this image.
+
+        Where there are objects already, a bar asks what becomes of them.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            By default a dialog asks, which does not block.
+        """
+        if path is None and self.session is not None:
+            self._ask_file("Load session", QFileDialog.AcceptMode.AcceptOpen, self.load_session)
+        else:
+            self._do(lambda session: self._load(session, Path(str(path))))
+
+    # -- resume -----------------------------------------------------------------------------------
+
+    def _show_offer(self) -> None:
+        """Show what the image of this session offers."""
+        offer = None if self.session is None else self.session.workbook.recovery.offer
+        if offer is None:
+            self.recovery_bar.dismiss()
+            return
+        self.recovery_bar.ask(
+            str(offer),
+            {"Resume": self.resume_session, "Start new": self.start_new},
+            {
+                "Resume": "Bring them back, with all that can be undone; what you have done since is kept too.",
+                "Start new": "Begin without them; their journal stays on the disk.",
+            },
+        )
+
+    def _resume(self, session: Session) -> None:
+        recovery = session.workbook.recovery
+        offer, recovery.offer = recovery.offer, None
+        self.recovery_bar.dismiss()
+        if offer is None:
+            raise InputError("There is nothing to resume.")
+        recovery.resume(offer.path, partial(self._on_recovered, session.workbook), show_warning)
+
+    def _on_recovered(self, book: Workbook, document: Document) -> None:
+        count = len(document)
+        self._replace(book, document, carry=True)
+        self._say(f"{count} object{'' if count == 1 else 's'} brought back. Click on the next one.")
+
+    def _replace(
+        self, book: Workbook, document: Document, *, carry: bool, signature: ImageSignature | None = None
+    ) -> None:
+        session = self.session
+        if session is not None and session.workbook is book:
+            session.keep_strokes()
+            insert = session.layers.insert
+        else:
+            insert = self._viewer.layers.append
+        book.replace(document, insert, carry=carry, signature=signature)
+        self._refresh_choices()
+        layers = [book.canvas.layers[obj.accepted.target] for obj in document.objects if obj.accepted is not None]
+        if layers and layers[-1] in self._viewer.layers:
+            self.target.value = layers[-1]
+
+    # -- layers -----------------------------------------------------------------------------------
+
+    def _check_layers(self) -> None:
+        """Offer a layer with objects back that was deleted: the objects are still there."""
+        session = self.session
+        missing = [] if session is None else session.workbook.missing()
+        if session is None or not missing:
+            return
+        layer, book = missing[0], session.workbook
+        self.recovery_bar.ask(
+            f'"{layer.name}" was deleted; its objects are still in the list.',
+            {"Put it back": lambda: session.layers.insert(layer), "Leave": lambda: book.given_up.append(layer)},
+            {"Leave": "The objects stay in the list; they can be written into a session file."},
+        )
+
+    # -- files ------------------------------------------------------------------------------------
+
+    def _save(self, session: Session, path: Path) -> None:
+        session.keep_strokes()
+        make, sign = session.workbook.session(), session.workbook.recovery.sign
+        if self._errands is not None:
+            self._errands.send(
+                lambda: save_session(path, make(image=sign())),
+                lambda _: self._say(f"The session is in {path}."),
+                self._on_file_failed,
+            )
+
+    def _load(self, session: Session, path: Path) -> None:
+        sign = session.workbook.recovery.sign
+        if self._errands is not None:
+            self._errands.send(
+                lambda: (load_session(path), sign()),
+                partial(self._on_loaded, session.workbook, path),
+                self._on_file_failed,
+            )
+
+    def _on_loaded(self, book: Workbook, path: Path, loaded: tuple[SessionFile, ImageSignature]) -> None:
+        found, signature = loaded
+        if not found.image.same_image(signature):
+            show_warning(OTHER_IMAGE.format(path.name))
+            return
+        here = len(book.document)
+        if not here:
+            self._take(book, found, signature, False)
+            return
+        self.recovery_bar.ask(
+            f"{path.name} holds {len(found.objects)} objects, and {here} are here.",
+            {
+                "Add": partial(self._take, book, found, signature, True),
+                "Replace": partial(self._take, book, found, signature, False),
+                "Cancel": self._show_offer,
+            },
+            {
+                "Add": "Both; those that are here get new labels.",
+                "Replace": "Only those of the file; those that are here stay in their journal on the disk.",
+            },
+        )
+
+    def _take(self, book: Workbook, found: SessionFile, signature: ImageSignature, carry: bool) -> None:
+        document = Document()
+        document.load(found.objects)
+        self._replace(book, document, carry=carry, signature=signature)
+        then, now = found.model.get("sha256"), book.model.get("sha256")
+        other = " They were made with another model: what you reopen may look different." if then != now else ""
+        self._say(f"{len(found.objects)} objects loaded.{other}")
+
+    def _on_file_failed(self, error: BaseException) -> None:
+        show_warning(str(error))
+
+    def _ask_file(self, title: str, mode: QFileDialog.AcceptMode, then: object) -> None:
+        dialog = QFileDialog(self, title, "", FILES)
+        dialog.setAcceptMode(mode)
+        dialog.setDefaultSuffix("json")
+        dialog.fileSelected.connect(then)
+        dialog.open()
+
+    def _say(self, hint: str) -> None:
+        raise NotImplementedError
+
+    def _refresh_choices(self, event: object = None) -> None:
+        raise NotImplementedError

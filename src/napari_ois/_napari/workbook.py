@@ -1,0 +1,227 @@
+"""One rule: what was done to one image is one document, however often and on whichever plane the user starts on it.
+
+A workbook joins the document with the layers that it is written into, and keeps what they and the list of
+objects show up to date, once a turn of the event loop. It outlives sessions and ends with the widget.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_ois._napari.label_canvas import LabelCanvas
+from napari_ois._napari.labels_table import LabelsTable, calibration
+from napari_ois._napari.object_model import Row
+from napari_ois._napari.plane import image_array
+from napari_ois._napari.recovery import Recovery
+from napari_ois._napari.succession import carry_over, clear_labels
+from napari_ois.annotation import AnnotatedObject, Document, Session, features
+from napari_ois.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import napari
+    from napari.layers import Image
+
+    from napari_ois._napari.errands import Errands
+    from napari_ois.annotation import Happened, ImageSignature
+
+
+class Workbook(QObject):
+    """The document of one image.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    image : Image
+    errands : Errands
+
+    Attributes
+    ----------
+    document : Document
+    canvas : LabelCanvas
+    recovery : Recovery
+    model : dict
+        What answers the clicks, for a session file.
+    rows : tuple of Row
+        For the list of objects.
+
+    Signals
+    -------
+    happened()
+        Something has happened to the document.
+    changed()
+        And the layers and rows show it.
+    replaced()
+        The document is another one.
+    """
+
+    happened = Signal()
+    changed = Signal()
+    replaced = Signal()
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        image: Image,
+        errands: Errands,
+        *,
+        folder: Path | None = None,
+        journal: bool = False,
+        in_use: Callable[[], set[Path]] = set,
+    ) -> None:
+        super().__init__()
+        self.image = image
+        self.model: dict[str, Any] = {}
+        self.given_up: list[Labels] = []  # layers that the user wants out of the viewer
+        self.rows: tuple[Row, ...] = ()
+        self.canvas = LabelCanvas(image, errands.send)
+        self.document = Document(self.canvas)
+        self._viewer = viewer
+        self._views: dict[str, LabelsTable] = {}
+        self._tables: dict[str, dict[str, list[Any]]] = {}
+        self._stale = True  # whether the layers' tables are
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self.refresh)
+        self._detach = self.document.connect(self._on_happened)
+        self.recovery = Recovery(
+            image_array(image), image.source.path, errands, folder=folder, enabled=journal, in_use=in_use
+        )
+
+    def missing(self) -> list[Labels]:
+        """Layers with objects that are out of the viewer, but for those given up."""
+        targets = {obj.accepted.target for obj in self.document.objects if obj.accepted is not None}
+        layers = [layer for name, layer in self.canvas.layers.items() if name in targets]
+        return [layer for layer in layers if layer not in self._viewer.layers and layer not in self.given_up]
+
+    def refresh(self) -> None:
+        """Bring the layers' features and colours, and the rows, up to date now."""
+        if self._stale:
+            self._stale = False
+            self._show_tables()
+        self.recovery.check()
+        self.rows = tuple(self._row(obj) for obj in self.document.objects)
+        self.changed.emit()
+
+    def replace(
+        self,
+        document: Document,
+        insert: Callable[[Labels], None],
+        *,
+        carry: bool,
+        signature: ImageSignature | None = None,
+    ) -> None:
+        """Take another document for this one's: recovered, or from a file.
+
+        Parameters
+        ----------
+        document : Document
+            Without a canvas.
+        insert : callable
+            Adds a Labels layer to the viewer.
+        carry : bool
+            Whether this document's objects are added to it; else they are given up, and stay in their journal.
+        signature : ImageSignature, optional
+            Of the image, where the document has no journal yet.
+        """
+        self.recovery.detach()
+        before = self.document.objects
+        self._detach()
+        clear_labels(self.document)
+        self.document = document
+        document.canvas = self.canvas
+        for obj in document.objects:
+            if obj.accepted is not None and obj.accepted.target not in self.canvas.layers:
+                self._give_layer(obj.accepted.target, insert)
+        document.paint()
+        if signature is not None:
+            self.recovery.write_down(document, signature)
+        if carry:
+            carry_over(before, document)
+        self._detach = document.connect(self._on_happened)
+        self._stale = True
+        self.replaced.emit()
+        self.refresh()
+
+    def session(self) -> Callable[..., Session]:
+        """What a session file holds of it; called with ``image=``, the signature, it gives the session."""
+        size, unit = calibration(self.image)
+        return partial(Session, objects=self.document.objects, model=dict(self.model), pixel_size=size, unit=unit)
+
+    def close(self) -> None:
+        """Listen and write no more."""
+        self._timer.stop()
+        self._detach()
+        self.recovery.close()
+        self.canvas.release()
+
+    def _on_happened(self, happened: Happened) -> None:
+        self._stale |= happened.kind == "load" or any(
+            state is not None and state.accepted is not None
+            for command in happened.commands
+            for change in command.changes
+            for state in (change.before, change.after)
+        )
+        self._timer.start()
+        self.happened.emit()
+
+    def _give_layer(self, target: str, insert: Callable[[Labels], None]) -> None:
+        """Find the layer that a document of another day calls so, or make one."""
+        for layer in self._viewer.layers:
+            if isinstance(layer, Labels) and layer.name == target and self.canvas.name_of(layer) is None:
+                try:
+                    self.canvas.adopt(layer)
+                except InputError:
+                    continue
+                return
+        insert(self.canvas.make(target))
+
+    def _show_tables(self) -> None:
+        size, unit = calibration(self.image)
+        for name, layer in self.canvas.layers.items():
+            table = features(self.document.objects, name, pixel_size=size, unit=unit)
+            if table != self._tables.get(name) and (table["index"] or name in self._tables):
+                self._tables[name] = table
+                self._views.setdefault(name, LabelsTable(layer)).show(table)
+
+    def _row(self, obj: AnnotatedObject) -> Row:
+        accepted = obj.accepted
+        area, unit, colour = None, "", None
+        if accepted is not None:
+            size, unit = calibration(self.image)
+            rows, columns = obj.plane.axes
+            area = self._seen_area(obj) * abs(size[rows] * size[columns])
+            layer = self.canvas.layers.get(accepted.target)
+            shown = None if layer is None else layer.get_color(accepted.label)
+            colour = None if shown is None else tuple(float(part) for part in shown[:3])
+        return Row(
+            number=obj.number,
+            label=obj.label,
+            name=obj.name,
+            colour=colour,  # type: ignore[arg-type]
+            area=area,
+            unit=unit if unit in ("", "pixel") else f"{unit}²",
+            score=None if accepted is None else accepted.score,
+            clicks=len(obj.clicks),
+            plane=str(obj.plane),
+            state=obj.state,
+        )
+
+    def _seen_area(self, obj: AnnotatedObject) -> int:
+        """Pixels that are to be seen; of an object through several planes, those that it has on its own."""
+        accepted = obj.accepted
+        if accepted is None:
+            return 0
+        table = self._tables.get(accepted.target)
+        if table is not None and accepted.label in table["index"]:
+            row = table["index"].index(accepted.label)
+            if table["slice"][row] == str(obj.plane):
+                return int(table["area_px"][row])
+        return accepted.written.area

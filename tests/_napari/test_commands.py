@@ -1,0 +1,92 @@
+"""Every action is in the palette, on a button that names its key, and on a key that napari leaves free."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.utils.shortcuts import default_shortcuts
+from npe2 import PluginManifest
+
+from napari_ois._napari import commands, settings
+from napari_ois._napari.widget import OISWidget
+
+KEYS = {name: value for name, value in vars(settings).items() if name.startswith("KEY_")}
+COMMANDS = PluginManifest.from_file(str(files("napari_ois") / "napari.yaml")).contributions.commands
+ACTIONS = [c.python_name.partition(":")[2] for c in COMMANDS if c.python_name.startswith(commands.__name__)]
+
+
+@pytest.fixture
+def opened(window: Any, fake: Any, qtbot: Any) -> OISWidget:
+    window.add_image(np.random.default_rng(0).random((60, 80)), name="scan")
+    widget = OISWidget(window, fake)
+    window.window.add_dock_widget(widget, name=settings.WIDGET)
+    with qtbot.waitSignal(widget.embedded):
+        commands.start()
+    yield widget
+    widget.shutdown()
+
+
+def test_the_palette_goes_through_a_session(opened, window, qtbot) -> None:
+    def click(row: int, column: int) -> None:
+        with qtbot.waitSignal(opened.answered):
+            opened.session.layers.clicks.add((row, column))
+
+    click(20, 30)
+    commands.toggle_polarity()
+    assert opened.negative.isChecked()
+    commands.toggle_polarity()
+    commands.accept()
+    objects = window.layers["scan objects"].data
+    assert (objects == 1).sum() == 113
+    commands.undo()
+    assert not objects.any()
+    commands.redo()
+    assert objects.any()
+    commands.next_object()
+    commands.reopen_object()
+    assert not objects.any() and len(opened.session.clicks) == 1
+    commands.clear()
+    assert len(opened.session.clicks) == 0
+    commands.new_object()
+    assert opened.session.object is None
+    commands.previous_object()
+    commands.delete_object()
+    assert len(opened.session.document) == 0
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_each_command_calls_what_its_button_calls(window, fake, monkeypatch, name) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(OISWidget, name, lambda self, **_: called.append(name))
+    widget = OISWidget(window, fake)
+    window.window.add_dock_widget(widget, name=settings.WIDGET)
+    getattr(commands, name)()
+    assert called == [name]
+    widget.shutdown()
+
+
+def test_every_public_verb_is_a_command() -> None:
+    verbs = {name for name in vars(commands) if not name.startswith("_") and callable(vars(commands)[name])}
+    assert verbs - {"docked", "Callable"} == set(ACTIONS)
+
+
+def test_the_keys_are_ours_alone() -> None:
+    taken = {str(key) for keys in default_shortcuts.values() for key in keys}
+    assert len(set(KEYS.values())) == len(KEYS) == 8
+    assert set(KEYS.values()) <= set("GHJKNQUW")
+    assert not taken & set(KEYS.values())
+
+
+def test_each_key_is_named_by_a_button(started) -> None:
+    buttons = [started.positive, started.accept_button, started.undo_button, started.redo_button, started.clear_button]
+    buttons += [started.objects.next_button, started.objects.previous_button, started.objects.reopen_button]
+    for key in KEYS.values():
+        assert any(f"ey: {key}" in button.toolTip() or f"key {key}" in button.toolTip() for button in buttons), key
+    bound = {str(key) for key in started.session.layers.clicks.keymap}
+    assert bound == set(KEYS.values())
+    layer = started.session.layers.clicks
+    started.shutdown()
+    assert layer.keymap == {}

@@ -1,0 +1,117 @@
+"""Labels layers as a document writes them: by data_setitem, with a largest label that is counted along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Image, Labels
+
+from napari_ois._napari.label_canvas import LabelCanvas, _largest
+from napari_ois.annotation import Document, PlaneKey
+from napari_ois.errors import InputError
+
+PLANE = PlaneKey()
+
+
+class Later:
+    """Keeps jobs until they are wanted."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+
+    def __call__(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self.jobs.append((job, done))
+
+    def run(self) -> None:
+        for job, done in self.jobs:
+            done(job())
+        self.jobs.clear()
+
+
+@pytest.fixture
+def later() -> Later:
+    return Later()
+
+
+@pytest.fixture
+def canvas(qapp: Any, later: Later) -> LabelCanvas:
+    return LabelCanvas(Image(np.zeros((20, 30)), name="scan", scale=(2, 2)), later)
+
+
+def square(row: int, column: int) -> np.ndarray:
+    mask = np.zeros((20, 30), bool)
+    mask[row : row + 4, column : column + 4] = True
+    return mask
+
+
+def test_an_accept_is_one_step_of_the_layer_s_own_undo(canvas) -> None:
+    layer = canvas.make()
+    document = Document(canvas)
+    for column in (2, 4):
+        document.accept(document.start(PLANE).number, square(3, column), rule="overwrite", target=layer.name)
+    seen = layer.data.copy()
+    assert (seen == 2).sum() == 16 and (seen == 1).sum() == 8
+    document.delete(2)
+    assert (layer.data == 1).sum() == 16 and not (layer.data == 2).any()
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, seen)
+    assert tuple(layer.scale) == (2, 2) and layer.name == "scan objects"
+
+
+def test_the_largest_label_is_found_beside_and_counted_along(canvas, later) -> None:
+    data = np.zeros((20, 30), np.int32)
+    data[0, 0] = 41
+    layer = Labels(data, name="cells", scale=(2, 2))
+    name = canvas.adopt(layer)
+    told: list[int] = []
+    assert not canvas.ready(name, lambda: told.append(1))
+    later.run()
+    assert told == [1] and canvas.ready(name, lambda: None)
+    assert canvas.highest(name) == 41
+    layer.data_setitem((np.array([1]), np.array([1])), 50)
+    assert canvas.highest(name) == 50
+    with layer.block_history():
+        layer.paint((5, 5), 60)
+    assert canvas.highest(name) == 60
+    layer.selected_label = 900  # chosen, but not painted with
+    layer.data_setitem((np.array([1]), np.array([2])), 61)
+    assert canvas.highest(name) == 61
+    layer.data = np.full((20, 30), 7)
+    later.run()
+    assert canvas.highest(name) == 7
+
+
+def test_a_name_is_given_once_and_outlives_renaming(canvas) -> None:
+    first = Labels(np.zeros((20, 30), int), name="cells", scale=(2, 2))
+    second = Labels(np.zeros((20, 30), int), name="cells", scale=(2, 2))
+    assert (canvas.adopt(first), canvas.adopt(second)) == ("cells", "cells 2")
+    first.name = "other"
+    assert canvas.adopt(first) == "cells" == canvas.name_of(first)
+    document = Document(canvas)
+    document.accept(document.start(PLANE).number, square(3, 3), target="cells")
+    assert first.data.any() and not second.data.any()
+
+
+@pytest.mark.parametrize("wrong", [{"data": np.zeros((19, 30), int)}, {"translate": (1, 0)}])
+def test_a_layer_beside_the_image_is_refused(canvas, wrong) -> None:
+    layer = Labels(**{"data": np.zeros((20, 30), int), "scale": (2, 2), **wrong})
+    with pytest.raises(InputError, match="does not lie on"):
+        canvas.adopt(layer)
+    with pytest.raises(InputError, match="no layer"):
+        canvas.read("cells", PLANE)
+
+
+def test_any_array_is_searched_plane_by_plane() -> None:
+    class Lazy:
+        """Like a zarr array: cut first, computed then."""
+
+        ndim, shape = 3, (2, 3, 4)
+
+        def __getitem__(self, index: int) -> np.ndarray:
+            return np.full((3, 4), index + 5)
+
+    assert _largest(Lazy()) == 6
+    assert _largest(np.zeros((0, 0), int)) == 0

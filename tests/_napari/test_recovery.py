@@ -1,0 +1,270 @@
+"""Work comes back, from the journal or from a session file, and never in the place of other work unasked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_ois._napari.widget import OISWidget
+from napari_ois.annotation import Journal, load_session
+
+IMAGE = np.random.default_rng(0).random((60, 80))
+
+
+def idle(qtbot: Any, widget: Any) -> None:
+    """Wait until errands and answers are done and shown."""
+    done: list[int] = []
+    widget._errands.send(lambda: 1, done.append)
+    qtbot.waitUntil(lambda: bool(done) and not widget._holder.worker.busy)
+    done.clear()
+    widget._errands.send(lambda: 1, done.append)  # what an errand has sent for
+    qtbot.waitUntil(lambda: bool(done) and not widget._holder.worker.busy)
+    qtbot.wait(20)
+
+
+@pytest.fixture
+def crashed(started, click, qtbot) -> Callable[[], None]:
+    """Two accepted objects and an open one; called, the program is gone without a word."""
+    for place in ((20, 30), (40, 50)):
+        click(started, *place)
+        started.accept()
+    click(started, 10, 70)
+    idle(qtbot, started)
+
+    def crash() -> None:
+        viewer = started._viewer
+        journal = started.session.workbook.recovery.journal
+        journal.detach()  # nothing more is written
+        started.shutdown()
+        viewer.layers.clear()
+
+    return crash
+
+
+@pytest.fixture
+def again(viewer, make, qtbot) -> Callable[..., OISWidget]:
+    """Opens an image and starts on it."""
+
+    def open_(image: np.ndarray = IMAGE) -> OISWidget:
+        viewer.add_image(image, name="scan")
+        widget = make()
+        with qtbot.waitSignal(widget.embedded):
+            widget.start()
+        idle(qtbot, widget)
+        return widget
+
+    return open_
+
+
+class TestJournal:
+    def test_a_crash_loses_nothing(self, crashed, again, viewer, started, qtbot) -> None:
+        labels = viewer.layers["scan objects"].data.copy()
+        crashed()
+        widget = again()
+        assert widget.recovery_bar.asking
+        assert widget.recovery_bar.label.text().startswith("Found 3 objects from 20")
+        widget.recovery_bar.buttons["Resume"].click()
+        idle(qtbot, widget)
+        np.testing.assert_array_equal(viewer.layers["scan objects"].data, labels)
+        assert [obj.state for obj in widget.session.document.objects] == ["accepted", "accepted", "open"]
+        assert widget.session.clicks.points.tolist() == [[10, 70]]
+        assert widget.session.layers.shown_mask()[10, 70]
+        assert widget.target.value == viewer.layers["scan objects"]
+        for _ in range(5):
+            widget.undo()
+        assert len(widget.session.document) == 0 and not viewer.layers["scan objects"].data.any()
+
+    def test_it_goes_on_in_the_same_journal(self, crashed, again, journals, click, qtbot) -> None:
+        crashed()
+        widget = again()
+        widget.resume_session()
+        idle(qtbot, widget)
+        widget.new_object()
+        click(widget, 50, 10)
+        widget.accept()
+        idle(qtbot, widget)
+        assert len(list(journals.glob("*.jsonl"))) == 1
+        widget.shutdown()
+        viewer = widget._viewer
+        viewer.layers.clear()
+        assert again().recovery_bar.label.text().startswith("Found 4 objects")
+
+    def test_what_was_done_before_resuming_is_kept_too(self, crashed, again, viewer, journals, click, qtbot) -> None:
+        labels = viewer.layers["scan objects"].data.copy()
+        crashed()
+        widget = again()
+        click(widget, 50, 10)
+        widget.session.layers.preview.data_setitem((np.array([58]), np.array([70])), 1)
+        idle(qtbot, widget)
+        widget.accept()
+        click(widget, 5, 5)
+        idle(qtbot, widget)
+        widget.resume_session()
+        idle(qtbot, widget)
+        assert len(widget.session.document) == 5
+        objects = viewer.layers["scan objects"].data
+        np.testing.assert_array_equal(objects[labels != 0], labels[labels != 0])
+        new = objects[50, 10]
+        assert new not in (0, 1, 2) and objects[58, 70] == new
+        assert widget.session.clicks.points.tolist() == [[5, 5]]
+        assert len(list(journals.glob("*.jsonl"))) == 1
+
+    def test_start_new_leaves_it_where_it_is(self, crashed, again, journals, click, qtbot) -> None:
+        crashed()
+        widget = again()
+        widget.recovery_bar.buttons["Start new"].click()
+        assert not widget.recovery_bar.asking and len(widget.session.document) == 0
+        click(widget, 5, 5)
+        idle(qtbot, widget)
+        assert len(list(journals.glob("*.jsonl"))) == 2
+
+    def test_closing_the_dock_and_opening_it_again(self, crashed, started, viewer, make, qtbot) -> None:
+        objects = viewer.layers["scan objects"]
+        labels = objects.data.copy()
+        started.shutdown()
+        widget = make()
+        widget.start()
+        idle(qtbot, widget)
+        widget.resume_session()
+        idle(qtbot, widget)
+        assert [layer.name for layer in viewer.layers].count("scan objects") == 1
+        np.testing.assert_array_equal(objects.data, labels)
+        widget.delete_object(1)
+        assert not (objects.data == 1).any()
+
+    def test_another_image_is_offered_nothing(self, crashed, again) -> None:
+        crashed()
+        assert not again(IMAGE[::-1].copy()).recovery_bar.asking
+
+    def test_one_that_is_being_written_is_not_offered(self, crashed, started, viewer, qtbot) -> None:
+        viewer.add_image(IMAGE, name="copy")
+        started.image.value = viewer.layers["copy"]
+        started.start()
+        idle(qtbot, started)
+        assert not started.recovery_bar.asking
+
+    def test_switched_off_it_writes_nothing(self, viewer, make, journals, click, qtbot) -> None:
+        viewer.add_image(IMAGE, name="scan")
+        widget = make()
+        widget.keep_journal = False
+        widget.start()
+        click(widget, 20, 30)
+        widget.accept()
+        idle(qtbot, widget)
+        assert not journals.exists()
+
+    def test_looking_leaves_no_trace(self, started, journals, qtbot) -> None:
+        idle(qtbot, started)
+        assert not journals.exists()
+
+    def test_a_journal_that_fails_is_said_once(self, started, click, qtbot, notes, monkeypatch) -> None:
+        idle(qtbot, started)
+
+        def full(self: Any, entry: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Journal, "_append", full)
+        for place in ((20, 30), (40, 50)):
+            click(started, *place)
+        qtbot.wait(20)
+        assert len([note for note in notes if "No space left" in note]) == 1
+        assert len(started.session.clicks) == 2
+
+
+class TestLayers:
+    @pytest.mark.parametrize("answer", ["Put it back", "Leave"])
+    def test_a_layer_with_objects_that_was_deleted_is_offered_back(self, started, viewer, click, qtbot, answer) -> None:
+        click(started, 20, 30)
+        started.accept()
+        objects = viewer.layers["scan objects"]
+        viewer.layers.remove(objects)
+        qtbot.waitUntil(lambda: started.recovery_bar.asking)
+        started.recovery_bar.buttons[answer].click()
+        assert (objects in viewer.layers) == (answer == "Put it back")
+        click(started, 40, 50)  # all goes on, whether it is there or not
+        started.undo()
+        started.undo()
+        assert not objects.data.any() and started.session.clicks.points.tolist() == [[20, 30]]
+
+    def test_an_empty_one_is_not(self, started, viewer, click, qtbot) -> None:
+        click(started, 20, 30)
+        started.accept()
+        started.undo()
+        viewer.layers.remove("scan objects")
+        qtbot.wait(20)
+        assert not started.recovery_bar.asking
+
+
+class TestFiles:
+    def test_a_session_saved_comes_back(self, crashed, again, viewer, started, tmp_path: Path, qtbot) -> None:
+        path = tmp_path / "work.json"
+        started.save_session(path)
+        idle(qtbot, started)
+        assert str(path) in started.status.text()
+        saved = load_session(path)
+        assert [obj.name for obj in saved.objects] == ["object 1", "object 2", "object 3"]
+        assert saved.model == {"name": "ois-compact", "sha256": None, "precision": "fp32", "device": "fake"}
+        labels = viewer.layers["scan objects"].data.copy()
+        crashed()
+        widget = again()
+        widget.load_session(path)
+        idle(qtbot, widget)
+        np.testing.assert_array_equal(viewer.layers["scan objects"].data, labels)
+        with qtbot.waitSignal(widget.answered):
+            widget.reopen_object(2)
+        assert widget.session.clicks.points.tolist() == [[40, 50]]
+
+    @pytest.mark.parametrize(("answer", "count"), [("Add", 4), ("Replace", 3), ("Cancel", 1)])
+    def test_what_is_here_is_asked_about(self, crashed, again, viewer, started, click, tmp_path, qtbot, answer, count):
+        path = tmp_path / "work.json"
+        started.save_session(path)
+        idle(qtbot, started)
+        labels = viewer.layers["scan objects"].data.copy()
+        crashed()
+        widget = again()
+        click(widget, 50, 10)
+        widget.accept()
+        widget.load_session(path)
+        idle(qtbot, widget)
+        assert widget.recovery_bar.label.text() == "work.json holds 3 objects, and 1 are here."
+        widget.recovery_bar.buttons[answer].click()
+        idle(qtbot, widget)
+        assert len(widget.session.document) == count
+        objects = viewer.layers["scan objects"].data
+        if answer != "Cancel":
+            np.testing.assert_array_equal(objects[labels != 0], labels[labels != 0])
+        assert (objects[50, 10] != 0) == (answer != "Replace")
+
+    def test_a_file_of_another_image_or_none_is_refused(self, started, click, tmp_path, qtbot, notes) -> None:
+        path = tmp_path / "work.json"
+        click(started, 20, 30)
+        started.save_session(path)
+        idle(qtbot, started)
+        record = json.loads(path.read_text())
+        record["image"]["sha256"] = "0" * 64
+        path.write_text(json.dumps(record))
+        started.load_session(path)
+        idle(qtbot, started)
+        assert "another image" in notes[-1]
+        started.load_session(tmp_path / "nothing.json")
+        idle(qtbot, started)
+        assert "There is no file" in notes[-1]
+        started.save_session(tmp_path / "no" / "folder.json")
+        idle(qtbot, started)
+        assert "cannot be written" in notes[-1]
+        assert len(started.session.document) == 1
+
+    def test_the_dialogs_do_not_block(self, started, qtbot) -> None:
+        from qtpy.QtWidgets import QFileDialog
+
+        started.save_session()
+        started.load_session()
+        dialogs = started.findChildren(QFileDialog)
+        assert len(dialogs) == 2
+        for dialog in dialogs:
+            dialog.close()
