@@ -38,3 +38,32 @@ def tiny_depth_anything():
         fusion_hidden_size=16, head_hidden_size=5,
     )  # fmt: skip
     return lambda: transformers.DepthAnythingForDepthEstimation(config)
+
+
+def make_tiny_network(**switches):
+    """An OIS network of a few thousand weights with every part awake: what starts at zero is set off it."""
+    from napari_ois.network import OIS
+    from napari_ois.network.decoder import compact_decoder
+    from napari_ois.network.encoder import CompactEncoder
+
+    torch.manual_seed(3)
+    encoder = CompactEncoder(widths=(4, 6, 8, 10, 12), depths=(0, 1, 1, 1, 1))
+    network = OIS(
+        encoder,
+        compact_decoder(encoder.out_channels, (4, 6, 8, 8), output=torch.nn.Sigmoid()),
+        compact_decoder(encoder.out_channels, (4, 6, 16, 16), output=torch.nn.Identity()),
+        dim=16,
+        num_heads=4,
+        **switches,
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():
+                parameter.normal_(std=0.3)
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_network():
+    """Build a tiny network with these switches; the weights are the same each time."""
+    return make_tiny_network

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from napari_ois._napari.inspector import HOVER, WAITING, OrderInspector
 from napari_ois._napari.widget import OISWidget
-from napari_ois.network import OIS
-from napari_ois.network.decoder import compact_decoder
-from napari_ois.network.encoder import CompactEncoder
 from napari_ois.segmentation.inspection import Inspection
 from napari_ois.segmentation.predictor import Predictor
 
 CLICKS = [((20, 30), True), ((50, 70), False)]
 
 
-def small_predictor(model: str = "", device: str = "") -> Predictor:
-    torch.manual_seed(3)
-    encoder = CompactEncoder(widths=(4, 6, 8, 10, 12), depths=(0, 1, 1, 1, 1))
-    network = OIS(
-        encoder,
-        compact_decoder(encoder.out_channels, (4, 6, 8, 8), output=nn.Sigmoid()),
-        compact_decoder(encoder.out_channels, (4, 6, 16, 16), output=nn.Identity()),
-        dim=16,
-        num_heads=4,
-        dense_order=True,
-    )
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            parameter.mul_(2.0 if "dense" in name else 1.0)
-            if not parameter.any():
-                parameter.normal_(std=0.3)
-    return Predictor.from_network(network, input_size=64, multiple=32, device="cpu")
+@pytest.fixture
+def small_predictor(tiny_network: Any) -> Callable[..., Predictor]:
+    """Make the same predictor for the worker, which names a model and a device, and for a script."""
+
+    def make(model: str = "", device: str = "") -> Predictor:
+        network = tiny_network(dense_order=True)
+        with torch.no_grad():
+            network.dense.convolution.weight.mul_(2.0)  # order must be seen in the mask
+        return Predictor.from_network(network, input_size=64, multiple=32, device="cpu")
+
+    return make
 
 
 @pytest.fixture
@@ -47,7 +37,7 @@ def picture() -> np.ndarray:
 
 
 @pytest.fixture
-def widget(viewer: Any, picture: np.ndarray, qtbot: Any) -> Iterator[OISWidget]:
+def widget(viewer: Any, picture: np.ndarray, small_predictor: Any, qtbot: Any) -> Iterator[OISWidget]:
     viewer.add_image(picture, name="scan", scale=(2, 2), translate=(10, 0))
     made = OISWidget(viewer, small_predictor)
     qtbot.addWidget(made)
@@ -71,9 +61,8 @@ def click(qtbot: Any, widget: OISWidget, place: tuple[int, int], positive: bool 
         widget.session.layers.clicks.add(place)
 
 
-def script(picture: np.ndarray, strength: float = 1.0) -> Inspection:
+def script(predictor: Predictor, picture: np.ndarray, strength: float = 1.0) -> Inspection:
     """The same clicks by the scripted API, each answered with the strength."""
-    predictor = small_predictor()
     predictor.set_image(picture)
     first = predictor.predict([CLICKS[0][0]], [1], order_strength=strength)
     places = [place for place, _ in CLICKS]
@@ -81,11 +70,11 @@ def script(picture: np.ndarray, strength: float = 1.0) -> Inspection:
     return Inspection(predictor.again(second, order_strength=strength, inspect=True))
 
 
-def test_the_panel_shows_what_a_script_gets(inspector, widget, viewer, picture, qtbot) -> None:
+def test_the_panel_shows_what_a_script_gets(inspector, widget, viewer, picture, small_predictor, qtbot) -> None:
     assert inspector.sentence.text() == WAITING
     for place, positive in CLICKS:
         click(qtbot, widget, place, positive)
-    expected = script(picture)
+    expected = script(small_predictor(), picture)
     assert inspector.click.value == 1  # the newest
     shown = viewer.layers["scan attention"]
     np.testing.assert_allclose(shown.data, expected.attention(1), atol=1e-6)
@@ -97,13 +86,15 @@ def test_the_panel_shows_what_a_script_gets(inspector, widget, viewer, picture, 
     assert f"block 1: {expected.sigma[0, 0]:.1f}" in inspector.sigma.text()
 
 
-def test_the_mask_follows_the_strength_and_comes_back(inspector, widget, picture, qtbot) -> None:
+def test_the_mask_follows_the_strength_and_comes_back(inspector, widget, picture, qtbot, small_predictor) -> None:
     for place, positive in CLICKS:
         click(qtbot, widget, place, positive)
     trained = widget.session.layers.shown_mask()
     with qtbot.waitSignal(widget.inspected):
         inspector.strength.setValue(0.0)
-    np.testing.assert_array_equal(widget.session.layers.shown_mask(), script(picture, 0.0).prediction.mask)
+    np.testing.assert_array_equal(
+        widget.session.layers.shown_mask(), script(small_predictor(), picture, 0.0).prediction.mask
+    )
     assert inspector.sentence.text().startswith("Order changed 0.0 %")
     with qtbot.waitSignal(widget.inspected):
         inspector.strength.setValue(1.0)
@@ -182,7 +173,7 @@ def test_the_figure_is_written(inspector, widget, qtbot, tmp_path: Path, notes) 
     assert "could not be written" in notes[-1]
 
 
-def test_it_finds_the_widget_that_is_docked(window: Any, qtbot: Any) -> None:
+def test_it_finds_the_widget_that_is_docked(window: Any, qtbot: Any, small_predictor: Any) -> None:
     widget = OISWidget(window, small_predictor)
     window.window.add_dock_widget(widget, name="Order-aware segmentation")
     inspector = OrderInspector(window)

@@ -78,3 +78,9 @@ def test_what_is_no_plane_is_refused() -> None:
         PackedMask.pack(np.zeros((2, 2, 2)))
     with pytest.raises(InputError, match="one plane"):
         PackedMask.empty((2, 2)) | PackedMask.empty((2, 3))
+
+
+def test_runs_of_no_pixels_are_read_as_nothing():
+    """The text "d00" is 20 background pixels and a run of none: other programs may end like that."""
+    empty = PackedMask.from_record({"size": [20, 1], "counts": "d00"})
+    assert not empty and empty.box is None and not empty.unpack().any()

@@ -1,4 +1,4 @@
-"""A small network with every part awake: what starts at zero is set off it, or a test would see nothing."""
+"""The tiny network, as the paper has it and with the compact preset's extensions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from napari_ois.network import OIS
-from napari_ois.network.decoder import compact_decoder
-from napari_ois.network.encoder import CompactEncoder
 
 PAPER: dict[str, Any] = {}
 COMPACT: dict[str, Any] = {
@@ -23,34 +20,16 @@ COMPACT: dict[str, Any] = {
 }
 
 
-def make_network(**switches: Any) -> OIS:
-    torch.manual_seed(3)
-    encoder = CompactEncoder(widths=(4, 6, 8, 10, 12), depths=(0, 1, 1, 1, 1))
-    network = OIS(
-        encoder,
-        compact_decoder(encoder.out_channels, (4, 6, 8, 8), output=nn.Sigmoid()),
-        compact_decoder(encoder.out_channels, (4, 6, 16, 16), output=nn.Identity()),
-        dim=16,
-        num_heads=4,
-        **switches,
-    )
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.3)
-    return network.eval()
-
-
 @pytest.fixture
-def network_of() -> Callable[..., OIS]:
+def network_of(tiny_network: Callable[..., OIS]) -> Callable[..., OIS]:
     """Build a tiny network with these switches; the weights are the same each time."""
-    return make_network
+    return tiny_network
 
 
 @pytest.fixture(params=[PAPER, COMPACT], ids=["paper", "compact"])
-def network(request: pytest.FixtureRequest) -> OIS:
+def network(request: pytest.FixtureRequest, tiny_network: Callable[..., OIS]) -> OIS:
     """A tiny network as the paper has it, and one with the compact preset's extensions."""
-    return make_network(**request.param)
+    return tiny_network(**request.param)
 
 
 @pytest.fixture

@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from napari_ois.errors import InputError
 from napari_ois.network import OIS
-from napari_ois.network.decoder import compact_decoder
-from napari_ois.network.encoder import CompactEncoder
 from napari_ois.segmentation.inspection import Inspection
 from napari_ois.segmentation.predictor import Predictor
 
 
-def tiny(**switches) -> Predictor:
-    torch.manual_seed(3)
-    encoder = CompactEncoder(widths=(4, 6, 8, 10, 12), depths=(0, 1, 1, 1, 1))
-    network = OIS(
-        encoder,
-        compact_decoder(encoder.out_channels, (4, 6, 8, 8), output=torch.nn.Sigmoid()),
-        compact_decoder(encoder.out_channels, (4, 6, 16, 16), output=torch.nn.Identity()),
-        dim=16,
-        num_heads=4,
-        **{"dense_order": True, "dense_previous": True, **switches},
-    )
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if not parameter.any():
-                parameter.normal_(std=0.3)
+def predictor_of(network: OIS) -> Predictor:
     return Predictor.from_network(network, input_size=64, multiple=32, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    made = tiny()
+def predictor(tiny_network: Callable[..., OIS]) -> Predictor:
+    made = predictor_of(tiny_network(dense_order=True, dense_previous=True))
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
     ramp = np.linspace(0, 1, 128, dtype=np.float32)[None].repeat(96, axis=0)
     made.set_image(image, depth=ramp)
@@ -101,8 +85,8 @@ def test_a_click_too_old_has_no_slot(predictor):
         seen.row(5)
 
 
-def test_a_network_without_sparse_embeddings_has_nothing_to_show():
-    predictor = tiny(use_sparse=False)
+def test_a_network_without_sparse_embeddings_has_nothing_to_show(tiny_network):
+    predictor = predictor_of(tiny_network(use_sparse=False))
     predictor.set_image(np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(InputError, match="no attention to show"):
         Inspection(predictor.predict([(5, 5)], [1], inspect=True))

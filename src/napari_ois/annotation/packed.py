@@ -121,7 +121,9 @@ class PackedMask:
         """Begin and end of each run, pixels counted down the columns, two (N,) int64."""
         edges = np.cumsum(_read_counts(self.counts))
         starts, stops = edges[0::2], edges[1::2]
-        return starts[: len(stops)], stops
+        starts = starts[: len(stops)]
+        some = stops > starts  # other programs write runs of no pixels too
+        return starts[some], stops[some]
 
     @cached_property
     def area(self) -> int:

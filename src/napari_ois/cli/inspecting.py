@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from napari_ois.cli.ordering import chosen_source, order_options, read_ordered
+from napari_ois.cli.ordering import order_options
 from napari_ois.cli.parts import InOrder, RowColumn, load_predictor, model_options, progress_bar, spoken_warnings
-from napari_ois.cli.segmenting import clicks_in_order
+from napari_ois.cli.segmenting import begin
 
 
 @click.command(cls=InOrder)
@@ -47,27 +47,19 @@ def inspect(
     changed), attention_01.tif and on (one for each click: with order, without, object-aware), changed.tif (1 gained
     by order, 2 lost) and order.json.
     """
-    clicks = clicks_in_order(ctx.meta["order"], positive, negative)
-    from napari_ois.annotation.clicks import Clicks
     from napari_ois.annotation.replay import Replay
-    from napari_ois.segmentation.clicks import check_clicks
-    from napari_ois.segmentation.files import check_target, whole_folder
+    from napari_ois.segmentation.files import whole_folder
     from napari_ois.segmentation.inspection import Inspection
     from napari_ois.segmentation.inspection_figure import save_inspection
 
-    check_target(output)
-    points, labels = [place for place, _ in clicks], [kind for _, kind in clicks]
-    source = chosen_source(order, channel_axis, device, precision)
-    scene = read_ordered(
-        image, source, order["axis"] or 0, channel_axis, lambda shape: check_clicks(points, labels, shape)
-    )
+    clicks, source, scene = begin(ctx, image, output, (positive, negative), order, channel_axis, device, precision)
     chosen = {"block": None if block is None else block - 1, "head": None if head is None else head - 1}
     with progress_bar(4, "inspect") as step, spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size)
         step(1)
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)
-        answer = Replay(predictor).answer(Clicks.from_arrays(points, labels))
+        answer = Replay(predictor).answer(clicks)
         inspection = Inspection(predictor.again(answer, order_strength=strength, inspect=True))
         without = predictor.again(answer, order_strength=0)
         step(1)

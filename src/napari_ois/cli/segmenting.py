@@ -11,7 +11,9 @@ from napari_ois.cli.ordering import chosen_source, order_options, read_ordered
 from napari_ois.cli.parts import InOrder, RowColumn, load_predictor, model_options, progress_bar, spoken_warnings
 
 if TYPE_CHECKING:
+    from napari_ois.annotation.clicks import Clicks
     from napari_ois.cli.ordering import OrderedImage
+    from napari_ois.segmentation.order_sources import OrderSource
     from napari_ois.segmentation.prediction import Prediction
 
 LEFT_FROM_EARLIER = ("order_negative_*.tif", "depth_known.tif", "image.tif")
@@ -50,26 +52,16 @@ def segment(
     --no-order is given; then depth_known.tif says where it was known and not filled in. With --depth-from the
     clicks are on the projection, which is written too (image.tif).
     """
-    clicks = clicks_in_order(ctx.meta["order"], positive, negative)
-    from napari_ois.annotation.clicks import Clicks
     from napari_ois.annotation.replay import Replay
-    from napari_ois.segmentation.clicks import check_clicks
-    from napari_ois.segmentation.files import check_target
 
-    check_target(output)
-    points, labels = [place for place, _ in clicks], [kind for _, kind in clicks]
-    source = chosen_source(order, channel_axis, device, precision)
-    # Clicks are checked before a model is loaded, which takes longer.
-    scene = read_ordered(
-        image, source, order["axis"] or 0, channel_axis, lambda shape: check_clicks(points, labels, shape)
-    )
+    clicks, source, scene = begin(ctx, image, output, (positive, negative), order, channel_axis, device, precision)
     with progress_bar(4, "segment") as step, spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size)
         step(1)
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)
         play = Replay(predictor)
-        prediction = play.answer(Clicks.from_arrays(points, labels), order_strength=source.order_strength)
+        prediction = play.answer(clicks, order_strength=source.order_strength)
         step(1)
         assert prediction is not None  # there is a positive click
         written = _write(output, scene, prediction, made_from_stack=source.needs_stack)
@@ -83,6 +75,39 @@ def segment(
         click.echo(f"Order: {source.statement} Known at {scene.order.known.mean():.1%} of the image.")
     for path in written:
         click.echo(str(path))
+
+
+def begin(
+    ctx: click.Context,
+    image: Path,
+    output: Path,
+    places: tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]],
+    order: dict[str, Any],
+    channel_axis: int | None,
+    device: str,
+    precision: str,
+) -> tuple[Clicks, OrderSource, OrderedImage]:
+    """Check everything that the user gave before anything takes long: a model is loaded later.
+
+    Parameters
+    ----------
+    places : (positive, negative)
+        Values of the two options; ``ctx`` knows how they were mixed.
+    order : dict
+        Values of :func:`napari_ois.cli.ordering.order_options`.
+    """
+    from napari_ois.annotation.clicks import Clicks
+    from napari_ois.segmentation.clicks import check_clicks
+    from napari_ois.segmentation.files import check_target
+
+    clicks = _clicks_in_order(ctx.meta["order"], *places)
+    check_target(output)
+    points, labels = [place for place, _ in clicks], [kind for _, kind in clicks]
+    source = chosen_source(order, channel_axis, device, precision)
+    scene = read_ordered(
+        image, source, order["axis"] or 0, channel_axis, lambda shape: check_clicks(points, labels, shape)
+    )
+    return Clicks.from_arrays(points, labels), source, scene
 
 
 def _write(output: Path, scene: OrderedImage, prediction: Prediction, *, made_from_stack: bool) -> list[Path]:
@@ -112,7 +137,7 @@ def _writable(pixels: Any) -> Any:
     return pixels.astype("uint8") * 255 if pixels.dtype == bool else pixels
 
 
-def clicks_in_order(
+def _clicks_in_order(
     order: list[str | None],
     positive: tuple[tuple[float, float], ...],
     negative: tuple[tuple[float, float], ...],

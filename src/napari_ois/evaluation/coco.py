@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from skimage.draw import polygon2mask
 
+from napari_ois.annotation.packed import PackedMask
 from napari_ois.errors import InputError
 from napari_ois.evaluation.folders import SUFFIXES, image_size, refuse
 from napari_ois.evaluation.samples import Entry
@@ -105,16 +106,19 @@ def draw(shape: Any, size: tuple[int, int], owner: str) -> np.ndarray:
     """
     try:
         if isinstance(shape, dict):
-            counts = shape["counts"]
-            runs = counts if isinstance(counts, list) else decode_counts(counts)
-            return _draw_runs(runs, tuple(shape["size"]), size)
+            if isinstance(shape["counts"], list):
+                return _draw_runs(shape["counts"], tuple(shape["size"]), size)
+            packed = PackedMask.from_record(shape)
+            if packed.shape != tuple(size):
+                raise ValueError("made for another size")
+            return packed.unpack().astype(np.uint8)
         drawn = np.zeros(size, bool)
         for polygon in shape:
             corners = np.asarray(polygon, float).reshape(-1, 2)[:, ::-1]
             # A corner at 0 is the edge of pixel 0, whose centre is at 0 for us.
             drawn |= polygon2mask(size, corners - 0.5)
         return drawn.astype(np.uint8)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError) as error:  # InputError is a ValueError
         raise InputError(f"{owner} has a damaged segmentation, or one for another image size.") from error
 
 
@@ -123,32 +127,3 @@ def _draw_runs(runs: list[int], written: tuple[int, ...], size: tuple[int, int])
         raise ValueError("the runs do not fill the image")
     values = np.arange(len(runs)) % 2
     return np.repeat(values, runs).astype(np.uint8).reshape(size[::-1]).T
-
-
-def decode_counts(text: str | bytes) -> list[int]:
-    """Run lengths from COCO's compressed text.
-
-    A number is written in groups of five bits, lowest first, each as one character from "0" on; the
-    sixth bit says that another group follows, and the highest bit of the last group is the sign.
-    From the fourth number on, what is written is the difference to the number two places before.
-
-    Raises
-    ------
-    IndexError, ValueError
-        When the text is cut short, or holds other characters.
-    """
-    codes = [c - 48 for c in (text.encode("ascii") if isinstance(text, str) else text)]
-    if any(not 0 <= code < 64 for code in codes):
-        raise ValueError("no run lengths")
-    counts: list[int] = []
-    place = 0
-    while place < len(codes):
-        value, shift, more = 0, 0, True
-        while more:
-            code = codes[place]
-            value |= (code & 31) << shift
-            shift, more, place = shift + 5, bool(code & 32), place + 1
-        if code & 16:
-            value -= 1 << shift
-        counts.append(value + counts[-2] if len(counts) > 2 else value)
-    return counts
