@@ -161,8 +161,9 @@ def write_ome_zarr(path: Path, labels: NDArray[Any], pixel_size: Sequence[float]
     if labels.ndim > 5:
         raise InputError(f"OME-Zarr holds up to five axes, but these labels have {labels.ndim}.")
     group = zarr.open_group(str(path), mode="w", zarr_format=2)  # NGFF 0.4 stands on Zarr 2
-    group.create_group("labels").attrs["labels"] = ["objects"]
-    image = group["labels"].create_group("objects")
+    listed = group.create_group("labels")
+    listed.attrs["labels"] = ["objects"]
+    image = listed.create_group("objects")
     array = image.create_array(
         "0",
         shape=labels.shape,

@@ -60,6 +60,7 @@ def inspect(
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)
         answer = Replay(predictor).answer(clicks)
+        assert answer is not None  # there is a positive click
         inspection = Inspection(predictor.again(answer, order_strength=strength, inspect=True))
         without = predictor.again(answer, order_strength=0)
         step(1)

@@ -159,7 +159,7 @@ class OIS(nn.Module):
 
     def sigmas(self) -> list[Tensor]:
         """What each block learned of Eq. 3's sigma, (heads,) tensors; none without sparse embeddings."""
-        return [block.order_attention.sigma for block in self.blocks]
+        return [block.order_attention.sigma for block in self.blocks if isinstance(block, PromptBlock)]
 
     def embed_image(self, image: Tensor, depth: Tensor | None = None) -> ImageEmbedding:
         """Compute everything that depends on the image alone.

@@ -123,7 +123,7 @@ def _outline(axes: Axes, mask: NDArray[np.bool_], color: str) -> None:
 
 def _changed(picture: NDArray[np.float32], gained: NDArray[np.bool_], lost: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Grey picture, green where order added to the mask and orange where it took away."""
-    shown = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2) * 0.7
+    shown = (np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2) * 0.7).astype(np.float32)
     shown[gained] = 0.35 * shown[gained] + 0.65 * np.array([0.17, 0.72, 0.37], np.float32)
     shown[lost] = 0.35 * shown[lost] + 0.65 * np.array([0.9, 0.33, 0.05], np.float32)
     return shown
