@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker, Question
+from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker, Question, make_predictor
 from napari_ois.annotation import Clicks
 from napari_ois.errors import InputError, WeightsError
 
@@ -136,3 +136,10 @@ def test_closing_says_nothing_more_and_ends_the_thread(qapp, fake, qtbot) -> Non
     qtbot.wait(50)
     assert heard.all == []
     assert not [t for t in threading.enumerate() if t.name.startswith("napari-ois")]
+
+
+def test_a_model_is_warm_when_it_is_handed_over():
+    predictor = make_predictor("ois-compact", "cpu")
+    assert predictor.has_image  # it has answered a click already
+    predictor.set_image(np.zeros((40, 50), np.float32))
+    assert predictor.predict([(20, 20)], [1]).mask.shape == (40, 50)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_ois.checkpoints import ModelInfo
     from napari_ois.segmentation.inspection import Inspection
     from napari_ois.segmentation.prediction import Prediction
+    from napari_ois.segmentation.predictor import Predictor
 
 
 class PredictorLike(Protocol):
@@ -61,6 +62,9 @@ class PredictorLike(Protocol):
         """Answer the clicks of a prediction again."""
 
 
+SMALL = 20_000_000
+"""Parameters of a model that answers fast enough on a CPU to be warmed up there."""
+
 PredictorFactory = Callable[[str, str], PredictorLike]
 """Makes a predictor from the names of a model and a device."""
 
@@ -69,7 +73,18 @@ def make_predictor(model: str, device: str) -> PredictorLike:
     """Load a model; imports torch, so it is called in the worker's thread only."""
     from napari_ois.segmentation.predictor import Predictor
 
-    return Predictor(model, device=device)
+    predictor = Predictor(model, device=device)
+    info = predictor.model_info
+    if info is not None and info.available and (info.parameters < SMALL or predictor.device != "cpu"):
+        _warm_up(predictor)
+    return predictor
+
+
+def _warm_up(predictor: Predictor) -> None:
+    """Answer one click: what torch prepares at first use is then ready when the user clicks."""
+    side = 64
+    predictor.set_image(np.linspace(0, 1, side * side, dtype=np.float32).reshape(side, side))
+    predictor.predict([(side // 2, side // 2)], [1])
 
 
 @dataclass(frozen=True, eq=False)
