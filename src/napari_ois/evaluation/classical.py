@@ -178,7 +178,7 @@ class RandomWalker(SeededMethod):
             beta=self._beta,
             mode="cg_j",
             tol=1e-3,
-            prob_tol=0.1,
+            prob_tol=1.0,  # a coarse solution overshoots; only what is likelier than a half matters
             return_full_prob=True,
             channel_axis=-1,
         )
