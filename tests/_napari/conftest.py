@@ -146,3 +146,19 @@ def click(qtbot: Any) -> Callable[..., Any]:
         return heard.args[0]
 
     return at
+
+
+@pytest.fixture
+def moved_on(viewer: Any, make: Any, click: Any, qtbot: Any) -> OISWidget:
+    """An object was accepted on plane 4 of a stack; the session goes on on plane 1."""
+    viewer.add_image(np.random.default_rng(0).random((7, 60, 80)), name="scan", scale=(5, 1, 1))
+    viewer.dims.set_current_step(0, 4)
+    widget = make()
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    click(widget, 0, 20, 30)
+    widget.accept()
+    viewer.dims.set_current_step(0, 1)
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    return widget

@@ -148,17 +148,8 @@ def test_starting_again_goes_on_with_the_same_document(started, viewer, click, q
     assert not viewer.layers["scan objects"].data.any()
 
 
-def test_undo_goes_to_the_plane_of_its_object(viewer, make, click, qtbot) -> None:
-    viewer.add_image(np.random.default_rng(0).random((7, 60, 80)), name="scan", scale=(5, 1, 1))
-    viewer.dims.set_current_step(0, 4)
-    widget = make()
-    with qtbot.waitSignal(widget.embedded):
-        widget.start()
-    click(widget, 0, 20, 30)
-    widget.accept()
-    viewer.dims.set_current_step(0, 1)
-    with qtbot.waitSignal(widget.embedded):
-        widget.start()
+def test_undo_goes_to_the_plane_of_its_object(viewer, moved_on, qtbot) -> None:
+    widget = moved_on
     with qtbot.waitSignal(widget.answered):
         widget.undo()
     assert viewer.dims.current_step[0] == 4

@@ -159,17 +159,8 @@ class TestGoing:
         idle(qtbot, started)
         assert [obj.state for obj in started.session.document.objects] == ["open", "open"]
 
-    def test_an_object_on_another_plane_is_gone_to(self, viewer, make, click, qtbot) -> None:
-        viewer.add_image(np.random.default_rng(0).random((7, 60, 80)), name="scan")
-        viewer.dims.set_current_step(0, 4)
-        widget = make()
-        with qtbot.waitSignal(widget.embedded):
-            widget.start()
-        click(widget, 0, 20, 30)
-        widget.accept()
-        viewer.dims.set_current_step(0, 1)
-        with qtbot.waitSignal(widget.embedded):
-            widget.start()
+    def test_an_object_on_another_plane_is_gone_to(self, viewer, moved_on, qtbot) -> None:
+        widget = moved_on
         assert not widget.objects.table.isColumnHidden(SLICE)
         assert cells(widget, SLICE) == ["[4, :, :]"]
         widget.show_object(1)

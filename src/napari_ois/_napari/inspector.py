@@ -221,18 +221,15 @@ class OrderInspector(QWidget):
             self._choices.reset_choices()
             if not same and newest in self.click.choices:
                 self.click.value = newest
-        self._show_words()
-        self.plot.show_profile(result.inspection)
+        self._show_words(result)
+        self.plot.show_profile(result.profile, result.inspection.prediction.labels)
         self._show_attention()
-        self._show_change()
+        self._fill_labels("change", "changed by order", result.change.labels)
         self._on_band(None)
 
-    def _show_words(self) -> None:
-        assert self._shown is not None
-        inspection = self._shown.inspection
-        words = [inspection.change(self._shown.without).sentence, inspection.profile().warning]
-        self.sentence.setText(" ".join(filter(None, words)))
-        rows = (" ".join(f"{value:.1f}" for value in row) for row in inspection.sigma)
+    def _show_words(self, result: Inspected) -> None:
+        self.sentence.setText(" ".join(filter(None, (result.change.sentence, result.profile.warning))))
+        rows = (" ".join(f"{value:.1f}" for value in row) for row in result.inspection.sigma)
         self.sigma.setText("Sigma of each head: " + "; ".join(f"block {n + 1}: {row}" for n, row in enumerate(rows)))
 
     def _reset(self) -> None:
@@ -294,12 +291,6 @@ class OrderInspector(QWidget):
         layer.data = lifted
         layer.contrast_limits_range = limits
         layer.contrast_limits = limits
-
-    def _show_change(self) -> None:
-        assert self._shown is not None
-        change = self._shown.inspection.change(self._shown.without)
-        values = change.gained.astype(np.uint8) + 2 * change.lost.astype(np.uint8)
-        self._fill_labels("change", "changed by order", values)
 
     def _fill_labels(self, key: str, title: str, values: np.ndarray, *, visible: bool = False) -> None:
         if self._session is None:

@@ -12,7 +12,10 @@ from qtpy.QtCore import Signal
 from napari_ois._napari import settings
 
 if TYPE_CHECKING:
-    from napari_ois.segmentation.inspection import Inspection
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_ois.segmentation.inspection import OrderProfile
 
 HEIGHT = 190
 SMALLEST_BAND = 0.005
@@ -52,14 +55,14 @@ class ProfilePlot(FigureCanvasQTAgg):
         self._span = None
         self.draw_idle()
 
-    def show_profile(self, inspection: Inspection) -> None:
-        """Draw the profile of a prediction; the band that was dragged goes."""
-        profile, axes = inspection.profile(), self._axes
+    def show_profile(self, profile: OrderProfile, labels: NDArray[np.int64]) -> None:
+        """Draw a profile, with the labels of its clicks; the band that was dragged goes."""
+        axes = self._axes
         axes.clear()
         width = float(profile.edges[1] - profile.edges[0])
         axes.bar(profile.edges[:-1], profile.inside, width, align="edge", color=settings.PREVIEW_COLOR, label="mask")
         axes.bar(profile.edges[:-1], profile.outside, width, align="edge", color="#999999", alpha=0.55, label="rest")
-        for depth, label in zip(profile.at_clicks, inspection.prediction.labels, strict=True):
+        for depth, label in zip(profile.at_clicks, labels, strict=True):
             kind = settings.POSITIVE if label == 1 else settings.NEGATIVE
             axes.axvline(float(depth), color=settings.COLORS[kind], linewidth=2)
         axes.legend(fontsize=7, frameon=False, labelcolor=self._colours[1])

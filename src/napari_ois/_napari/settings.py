@@ -4,7 +4,6 @@ from __future__ import annotations
 
 PLUGIN = "napari-ois"
 WIDGET = "Order-aware segmentation"
-INSPECTOR = "Order inspector"
 
 POLARITY = "polarity"
 """Column of the clicks layer's features."""

@@ -25,7 +25,7 @@ from napari_ois.annotation import Clicks, PackedMask, Replay
 
 if TYPE_CHECKING:
     from napari_ois.checkpoints import ModelInfo
-    from napari_ois.segmentation.inspection import Inspection
+    from napari_ois.segmentation.inspection import Inspection, OrderChange, OrderProfile
     from napari_ois.segmentation.prediction import Prediction
     from napari_ois.segmentation.predictor import Predictor
 
@@ -153,11 +153,16 @@ class Inspected:
         Of the answer, at its own strength.
     without : Prediction
         The same clicks without order.
+    change : OrderChange
+    profile : OrderProfile
+        Counted in the thread, since they look at every pixel.
     """
 
     question: Question
     inspection: Inspection
     without: Prediction
+    change: OrderChange
+    profile: OrderProfile
 
 
 class Kind(Enum):
@@ -226,7 +231,8 @@ class _Engine:
         if number != self.newest[Kind.INSPECT]:
             return None
         without = self._predictor.again(answer.prediction, order_strength=0.0)
-        return Inspected(answer.question, Inspection(seen), without)
+        inspection = Inspection(seen)
+        return Inspected(answer.question, inspection, without, inspection.change(without), inspection.profile())
 
 
 class InferenceWorker(QObject):

@@ -94,5 +94,4 @@ def _write_maps(folder: Path, inspection: Any, change: Any, chosen: dict[str, in
             kinds = ("order", "plain", "object")
             maps = np.stack([inspection.attention(index, kind=kind, **chosen) for kind in kinds])
             tifffile.imwrite(folder / f"attention_{index + 1:02d}.tif", maps, compression="zlib")
-    changed = change.gained.astype(np.uint8) + 2 * change.lost.astype(np.uint8)
-    tifffile.imwrite(folder / "changed.tif", changed, compression="zlib")
+    tifffile.imwrite(folder / "changed.tif", change.labels, compression="zlib")

@@ -39,13 +39,7 @@ def iou(mask: np.ndarray, target: np.ndarray) -> float:
     InputError
         When the shapes differ.
     """
-    if mask.shape != target.shape:
-        raise InputError(f"The mask is {mask.shape}, but the target is {target.shape}.")
-    counted = target != IGNORE
-    predicted = mask.astype(bool) & counted
-    true = (target == 1) & counted
-    union = np.count_nonzero(predicted | true)
-    return np.count_nonzero(predicted & true) / union if union else 1.0
+    return _overlap(*_counted(mask, target))
 
 
 def boundary_iou(mask: np.ndarray, target: np.ndarray, *, dilation: float = 0.02) -> float:
@@ -73,13 +67,20 @@ def boundary_iou(mask: np.ndarray, target: np.ndarray, *, dilation: float = 0.02
     InputError
         When the shapes differ.
     """
+    width = max(1, round(dilation * math.hypot(*mask.shape)))
+    predicted, true = _counted(mask, target)
+    return _overlap(_border(predicted, width), _border(true, width))
+
+
+def _counted(mask: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mask and object, (H, W) bool; ignored pixels are object for neither, so what is said of them moves nothing."""
     if mask.shape != target.shape:
         raise InputError(f"The mask is {mask.shape}, but the target is {target.shape}.")
-    width = max(1, round(dilation * math.hypot(*mask.shape)))
-    counted = target != IGNORE
-    # Ignored pixels are not object for both, so what is said about them moves no border.
-    predicted = _border(mask.astype(bool) & counted, width)
-    true = _border(target == 1, width)
+    return mask.astype(bool) & (target != IGNORE), target == 1
+
+
+def _overlap(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Intersection over union of two bool maps; 1 where both are empty."""
     union = np.count_nonzero(predicted | true)
     return float(np.count_nonzero(predicted & true) / union) if union else 1.0
 

@@ -74,6 +74,11 @@ class OrderChange:
     iou: float
 
     @property
+    def labels(self) -> NDArray[np.uint8]:
+        """Both as one map, (H, W) uint8: 1 gained, 2 lost, 0 as it was."""
+        return self.gained.astype(np.uint8) + 2 * self.lost.astype(np.uint8)
+
+    @property
     def sentence(self) -> str:
         """In words, for the user."""
         return f"Order changed {100 * (1 - self.iou):.1f} % of this mask."
