@@ -41,6 +41,11 @@ class FakePredictor:
         plane = self.image.mean(-1) if self.image.ndim == 3 else self.image.astype(float)
         self.depth = ((plane - plane.min()) / (np.ptp(plane) or 1)).astype(np.float32)
 
+    def twin(self) -> FakePredictor:
+        other = type(self)(self.model)
+        other.thread = self.thread
+        return other
+
     def state_from_mask(self, mask: Any) -> Any:
         return ("mask", int(np.sum(mask)))
 

@@ -374,3 +374,36 @@ def test_cuda_agrees_with_the_cpu(precision, overlap):
     assert predictor.device.startswith("cuda")
     assert masks[0].any()
     assert (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum() >= overlap
+
+
+def test_a_twin_has_the_same_network_and_an_image_of_its_own(predictor, picture):
+    predictor.set_image(picture)
+    first = predictor.predict([(50, 100)], [1])
+    twin = predictor.twin()
+    assert not twin.has_image
+    twin.set_image(np.zeros((40, 60), np.uint8))
+    assert twin.predict([(20, 30)], [1]).mask.shape == (40, 60)
+    np.testing.assert_array_equal(predictor.predict([(50, 100)], [1]).mask, first.mask)
+    with pytest.raises(InputError, match="another image"):
+        twin.predict([(20, 30)], [1], previous=first)
+
+
+def test_both_twins_let_go_when_memory_runs_out(predictor, network, picture):
+    predictor.set_image(picture)
+    twin = predictor.twin()
+    twin.set_image(picture)
+    forgotten = []
+    for one in (predictor, twin):
+        one._scene.forget = lambda one=one: forgotten.append(one)
+    predictor._runner.fallbacks = [CPU]
+    failures = iter([torch.OutOfMemoryError("CUDA out of memory"), None])
+
+    def compute():
+        error = next(failures)
+        if error is not None:
+            raise error
+        return 1
+
+    with pytest.warns(RuntimeWarning, match="Out of memory"):
+        assert twin._runner.run(compute) == 1
+    assert forgotten == [predictor, twin]

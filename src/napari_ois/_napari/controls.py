@@ -89,6 +89,7 @@ class Controls(QWidget):
         self.objects = ObjectsPanel()
         self.save_button = _button("Save session…", "Write all objects of this image, with their clicks, to a file.")
         self.load_button = _button("Load session…", "Bring back the objects of a session file of this image.")
+        self.panels = QVBoxLayout()
         self.progress = _busy_bar()
         self.status = _status_line()
         self._forms = [_form(self.image), _form(self.model, self.device), _form(self.target, self.rule)]
@@ -137,6 +138,7 @@ class Controls(QWidget):
         layout.addWidget(self.progress)
         layout.addWidget(self.status)
         layout.addWidget(fold("List of objects", self.objects))
+        layout.addLayout(self.panels)
         layout.addLayout(_row(self.save_button, self.load_button))
         layout.addStretch(1)
         area.setWidget(inner)

@@ -16,8 +16,9 @@ from qtpy.QtCore import QEvent, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
 
 from napari_ois._napari import settings
-from napari_ois._napari.controls import WELCOME
+from napari_ois._napari.controls import WELCOME, fold
 from napari_ois._napari.holder import Holder
+from napari_ois._napari.panels import PANELS
 from napari_ois._napari.plane import image_shape, show_plane
 from napari_ois._napari.session import Session
 from napari_ois._napari.session_verbs import SessionVerbs
@@ -112,6 +113,8 @@ class OISWidget(SessionVerbs):
         self.objects.chosen.connect(self.show_object)
         self.objects.reopened.connect(self.reopen_object)
         self.objects.renamed.connect(self.rename_object)
+        for title, make in PANELS:
+            self.panels.addWidget(fold(title, make(napari_viewer, self), opened=False))
         self._holder.listen(self._refresh_choices)
         self._refresh_choices()
         # By then the widget's own methods are gone; the holder is a plain object and outlives it.

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 
 from napari_ois.annotation import Clicks, PackedMask, Replay
+from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
     from napari_ois.checkpoints import ModelInfo
@@ -60,6 +61,9 @@ class PredictorLike(Protocol):
 
     def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
         """Answer the clicks of a prediction again."""
+
+    def twin(self) -> PredictorLike:
+        """Another one on the same network, with an image of its own."""
 
 
 SMALL = 20_000_000
@@ -234,6 +238,11 @@ class _Engine:
         inspection = Inspection(seen)
         return Inspected(answer.question, inspection, without, inspection.change(without), inspection.profile())
 
+    def lend(self, work: Callable[[PredictorLike], Any]) -> Any:
+        if self._predictor is None:
+            raise InputError("No model is loaded yet; press Start and wait until the image is embedded.")
+        return work(self._predictor)
+
 
 class InferenceWorker(QObject):
     """The one inference thread and its post box.
@@ -296,6 +305,10 @@ class InferenceWorker(QObject):
             Of the image embedded last.
         """
         self._send(Kind.INSPECT, self._engine.inspect, answer)
+
+    def lend(self, work: Callable[[PredictorLike], Any]) -> Future[Any]:
+        """Have a piece of other work done in the thread, after what was asked before; see :mod:`.jobs`."""
+        return self._thread.submit(self._engine.lend, work)
 
     def drop_clicks(self) -> None:
         """Forget the clicks that wait for their answer."""

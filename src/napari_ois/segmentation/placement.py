@@ -101,6 +101,12 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
+def place(device: str, precision: str) -> Placement:
+    """Resolve both names; see :func:`choose_device` and :func:`choose_precision`."""
+    chosen = choose_device(device)
+    return Placement(chosen, choose_precision(precision, chosen))
+
+
 def fallbacks(placement: Placement) -> list[Placement]:
     """What to try, in order, after ``placement`` ran out of memory; empty on the CPU."""
     if placement.device.type == "cpu":

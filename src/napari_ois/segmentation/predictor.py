@@ -17,7 +17,7 @@ from torch.nn import functional
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.segmentation.clicks import check_clicks
 from napari_ois.segmentation.image import Geometry, resize
-from napari_ois.segmentation.placement import Placement, choose_device, choose_precision
+from napari_ois.segmentation.placement import place
 from napari_ois.segmentation.prediction import Prediction, PredictionState
 from napari_ois.segmentation.runner import MASK_THRESHOLD, Answer, Asked, Runner
 from napari_ois.segmentation.scene import Scene
@@ -79,12 +79,12 @@ class Predictor:
         from napari_ois.checkpoints import load_model
         from napari_ois.network import PRESETS
 
-        placement = _place(device, precision)
+        placement = place(device, precision)
         _check_input_size(input_size)
         network, info = load_model(model)
         preset = PRESETS[info.preset]
         closer = preset.close_up if close_up is None else close_up
-        self._join(network, info, placement, input_size or preset.input_size, preset.multiple, closer)
+        self._join(Runner(network, placement), info, input_size or preset.input_size, preset.multiple, closer)
 
     @classmethod
     def from_network(
@@ -104,14 +104,22 @@ class Predictor:
         """
         _check_input_size(input_size)
         predictor = cls.__new__(cls)
-        predictor._join(network, info, _place(device, precision), input_size, multiple, close_up)
+        predictor._join(Runner(network, place(device, precision)), info, input_size, multiple, close_up)
         return predictor
+
+    def twin(self) -> Predictor:
+        """Another predictor on the same network, with an image of its own; nothing is copied.
+
+        For one thread: both use one placement, and step down together when memory runs out.
+        """
+        other = Predictor.__new__(Predictor)
+        other._join(self._runner, self._info, self._input_size, self._multiple, self._close_up is not None)
+        return other
 
     def _join(
         self,
-        network: OIS,
+        runner: Runner,
         info: ModelInfo | None,
-        placement: Placement,
         input_size: int,
         multiple: int,
         close_up: bool,
@@ -122,7 +130,8 @@ class Predictor:
         self._close_up = CloseUp() if close_up else None
         self._scene: Scene | None = None
         self._full_depth: NDArray[np.float32] | None = None
-        self._runner = Runner(network, placement, self._forget)
+        self._runner = runner
+        runner.listen(self._forget)
 
     # -- what it holds ----------------------------------------------------------------------------
 
@@ -356,9 +365,9 @@ class Predictor:
         if cut_off(answer.mask(), view, scene.shape):
             answer = self._runner.decode(scene.whole, asked, (answer.logits, answer.view))
         closer = self._close_up.closer(answer.mask(), answer.view, positives, scene.shape)
-        return (
-            answer if closer is None else self._runner.decode(scene.look(closer), asked, (answer.logits, answer.view))
-        )
+        if closer is None:
+            return answer
+        return self._runner.decode(scene.look(closer), asked, (answer.logits, answer.view))
 
     def _prediction(self, scene: Scene, asked: Asked, answer: Answer) -> Prediction:
         """Bring an answer to the image's resolution; nothing of the object lies outside of its view."""
@@ -380,11 +389,6 @@ class Predictor:
             state=PredictionState(logits=answer.logits, view=view, image=scene, before=answer.before),
             looked=answer.looked,
         )
-
-
-def _place(device: str, precision: str) -> Placement:
-    chosen = choose_device(device)
-    return Placement(chosen, choose_precision(precision, chosen))
 
 
 def _checked_strength(strength: float) -> float:

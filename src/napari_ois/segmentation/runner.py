@@ -6,6 +6,7 @@ A :class:`Runner` owns the network and knows where it is. It keeps nothing of im
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,16 +86,24 @@ class Runner:
     network : OIS
         Moved to the device and put in evaluation mode.
     placement : Placement
-    stepped_down : callable
-        Called when memory ran out, before the smaller placement is used: lets go of embeddings.
     """
 
-    def __init__(self, network: OIS, placement: Placement, stepped_down: Callable[[], None]) -> None:
+    def __init__(self, network: OIS, placement: Placement) -> None:
         self.network = network.eval()
         self.placement = placement
         self.fallbacks = fallbacks(placement)
-        self._stepped_down = stepped_down
+        self._listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
         self.run(self._move)
+
+    def listen(self, stepped_down: Callable[[], None]) -> None:
+        """Have a method called when memory ran out, before the smaller placement is used: to let go of embeddings.
+
+        Parameters
+        ----------
+        stepped_down : bound method
+            Held weakly: whoever is gone holds no embedding.
+        """
+        self._listeners.append(weakref.WeakMethod(stepped_down))
 
     def embed(self, look: Look) -> ImageEmbedding:
         """The embedding of a view; computed where it has none."""
@@ -157,7 +166,11 @@ class Runner:
 
     def _step_down(self) -> None:
         full = self.placement
-        self._stepped_down()
+        self._listeners = [reference for reference in self._listeners if reference() is not None]
+        for reference in self._listeners:
+            let_go = reference()
+            if let_go is not None:
+                let_go()
         if not self.fallbacks:
             raise OISError(f"There is not enough memory on {full}; use a smaller input_size or a smaller image.")
         self.placement = self.fallbacks.pop(0)

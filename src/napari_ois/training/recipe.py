@@ -41,6 +41,9 @@ class Recipe:
         "bce_dice" or "nfl", the normalised focal loss.
     rounds : tuple of float
         Probability of 0, 1, 2, ... corrective clicks before the one prediction that is learned from.
+    first_weight : float
+        Weight of the first click's own loss in steps with corrective clicks, beside 1 for the last one's; the
+        encoding, which costs most, is then learned from twice.
     random_start : float
         Share of steps that start from RITM's random clicks instead of one click near the middle.
     at_maximum : float
@@ -76,6 +79,7 @@ class Recipe:
     loss: str = "bce_dice"
     depth_weight: float = 1.0
     rounds: tuple[float, ...] = (0.5, 0.2, 0.14, 0.1, 0.06)
+    first_weight: float = 0.0
     random_start: float = 0.15
     at_maximum: float = 0.4
     true_depth: float = 0.6

@@ -109,17 +109,25 @@ def teach(
     if not len(targets):
         return Lesson(embedding.features.sum() * 0, on_depth, math.nan, math.nan)
     objects = embedding.select(batch.image_index.to(device))
-    clicks, previous, iou_first = _click_rounds(model, objects, batch, recipe, step, autocast)
+    clicks, previous, first = _click_rounds(model, objects, batch, recipe, step, autocast)
     points, labels = _tensors(clicks, device)
     # A context of its own: autocast would hand on the weights that it cast, without gradients, for the rounds.
     with autocast():
         logits = model.decode_clicks(objects, points, labels, previous)
-    if recipe.loss == "nfl":
-        on_mask = normalized_focal_loss(logits, targets)
-    else:
-        on_mask = bce_dice_loss(logits, targets, bce_weight=bce_weight)
-    iou = float(mask_iou(logits.detach(), targets).mean())
-    return Lesson(on_mask, on_depth, iou if iou_first is None else iou_first, iou)
+    on_mask = _mask_loss(logits, targets, recipe.loss, bce_weight)
+    iou_first = iou = float(mask_iou(logits.detach(), targets).mean())
+    if first is not None:
+        iou_first = float(mask_iou(first.detach(), targets).mean())
+        if recipe.first_weight:
+            on_first = _mask_loss(first, targets, recipe.loss, bce_weight)
+            on_mask = (on_mask + recipe.first_weight * on_first) / (1 + recipe.first_weight)
+    return Lesson(on_mask, on_depth, iou_first, iou)
+
+
+def _mask_loss(logits: Tensor, targets: Tensor, loss: str, bce_weight: float) -> Tensor:
+    if loss == "nfl":
+        return normalized_focal_loss(logits, targets)
+    return bce_dice_loss(logits, targets, bce_weight=bce_weight)
 
 
 def depth_inside(raw: Tensor, valid: Tensor, *, min_range: float = 0.0) -> Tensor:
@@ -161,8 +169,11 @@ def _order_source(
 
 def _click_rounds(
     model: OIS, objects: ImageEmbedding, batch: Batch, recipe: Recipe, step: int, autocast: Autocast
-) -> tuple[list[list[Click]], Tensor | None, float | None]:
-    """Simulate a user up to the click that is learned from, without gradients."""
+) -> tuple[list[list[Click]], Tensor | None, Tensor | None]:
+    """Simulate a user up to the click that is learned from; clicks, last logits, and those of the first click.
+
+    Without gradients, but for the first click's where the recipe gives it a loss of its own.
+    """
     truth = (batch.targets == 1).numpy()
     valid = (batch.targets != IGNORE).numpy()
     device = model.device
@@ -173,19 +184,20 @@ def _click_rounds(
     generators = _object_generators(batch, recipe.seed, step)
     clicks = [_start(rng, own, random_start) for rng, own in zip(generators, truth, strict=True)]
     previous: Tensor | None = None
-    iou_first: float | None = None
+    first: Tensor | None = None
     for _ in range(rounds):
         points, labels = _tensors(clicks, device)
-        with torch.no_grad(), autocast():
-            previous = model.decode_clicks(objects, points, labels, previous)
-        if iou_first is None:
-            iou_first = float(mask_iou(previous, batch.targets.to(device)).mean())
+        with torch.set_grad_enabled(first is None and recipe.first_weight > 0), autocast():
+            logits = model.decode_clicks(objects, points, labels, previous)
+        if first is None:
+            first = logits
+        previous = logits.detach()
         probability = previous.sigmoid()[:, 0].cpu().numpy()
         for own, rng, p, t, v in zip(clicks, generators, probability, truth, valid, strict=True):
             click = next_click(rng, p, t, v, at_maximum=recipe.at_maximum)
             if click is not None:
                 own.append(click)
-    return clicks, previous, iou_first
+    return clicks, previous, first
 
 
 def _object_generators(batch: Batch, seed: int, step: int) -> list[np.random.Generator]:

@@ -1,0 +1,19 @@
+"""One rule: a panel is one topic of the widget, folded until wanted; it hears from the widget and calls its verbs.
+
+A panel is a Qt widget that takes the viewer and the segmentation widget. It connects to the widget's signals
+(``begun``, ``ended``, ``embedded``, ``answered``), so the widget knows nothing of any panel but its title.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import napari
+    from qtpy.QtWidgets import QWidget
+
+    from napari_ois._napari.widget import OISWidget
+
+PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], ...] = ()
+"""Title and class of each, from top to bottom."""
