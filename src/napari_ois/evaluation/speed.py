@@ -31,7 +31,7 @@ from napari_ois.evaluation.samples import EvalImage
 from napari_ois.segmentation.colour import to_plane
 from napari_ois.segmentation.image import Geometry, resize
 from napari_ois.segmentation.placement import Placement, choose_device, choose_precision
-from napari_ois.segmentation.predictor import MASK_THRESHOLD
+from napari_ois.segmentation.runner import MASK_THRESHOLD
 
 if TYPE_CHECKING:
     from napari_ois.network import OIS

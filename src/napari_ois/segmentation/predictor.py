@@ -10,25 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch.nn import functional
 
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.segmentation.clicks import check_clicks
 from napari_ois.segmentation.image import Geometry, resize
+from napari_ois.segmentation.looks import look_and_answer
 from napari_ois.segmentation.placement import place
 from napari_ois.segmentation.prediction import Prediction, PredictionState
-from napari_ois.segmentation.runner import MASK_THRESHOLD, Answer, Asked, Runner
+from napari_ois.segmentation.results import at_image_resolution, sure_of
+from napari_ois.segmentation.runner import Asked, Runner
 from napari_ois.segmentation.scene import Scene
-from napari_ois.segmentation.view import CloseUp, cut_off
+from napari_ois.segmentation.view import CloseUp
 
 if TYPE_CHECKING:
     from napari_ois.checkpoints import ModelInfo
     from napari_ois.network import OIS
-
-SURE = 6.0
-"""Logit of a pixel that a given mask holds: probability 0.998."""
 
 MOST_STRENGTH = 16.0
 """Order is multiplied by at most this much: beyond it, attention only sees what lies exactly as deep."""
@@ -265,8 +262,8 @@ class Predictor:
         state = previous.state if isinstance(previous, Prediction) else previous
         self._check_state(state, "leave it out for the first click")
         asked = Asked(clicks, kinds, _checked_strength(order_strength), inspect)
-        answer = self._runner.run(lambda: self._decode(scene, asked, state))
-        return self._prediction(scene, asked, answer)
+        answer = self._runner.run(lambda: look_and_answer(self._runner, scene, asked, state, self._close_up))
+        return at_image_resolution(scene, asked, answer, self.depth)
 
     def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
         """Answer the clicks of a prediction again, from the same state and in the same view.
@@ -295,7 +292,7 @@ class Predictor:
         asked = Asked(prediction.points, prediction.labels, _checked_strength(order_strength), inspect)
         before = None if state.before is None else (state.before, state.view)
         answer = self._runner.run(lambda: self._runner.decode(scene.look(state.view), asked, before))
-        return self._prediction(scene, asked, answer)
+        return at_image_resolution(scene, asked, answer, self.depth)
 
     def state_from_mask(self, mask: ArrayLike) -> PredictionState:
         """Make a state of a mask that comes from elsewhere, to be refined by clicks.
@@ -323,15 +320,8 @@ class Predictor:
             )
         if not shape.any():
             raise InputError("The mask is empty; give one with the object on it, or none.")
-        view = scene.whole.view
-        if self._close_up is not None:
-            rows, columns = np.nonzero(shape)
-            inside = np.array([[rows[0], columns[0]]], np.float32)
-            view = self._close_up.closer(shape, view, inside, scene.shape) or view
-        size = scene.look(view).geometry.input_shape
-        share = resize(shape[view.rows, view.columns].astype(np.float32), size)
-        logits = torch.from_numpy(SURE * (2 * share - 1))[None, None].to(self._runner.placement.device)
-        return PredictionState(logits=logits, view=view, image=scene)
+        logits, view = sure_of(scene, shape, self._close_up)
+        return PredictionState(logits=logits.to(self._runner.placement.device), view=view, image=scene)
 
     # -- how --------------------------------------------------------------------------------------
 
@@ -353,42 +343,6 @@ class Predictor:
     def _check_state(self, state: PredictionState | None, remedy: str) -> None:
         if state is not None and state.image is not self._current():
             raise InputError(f"previous belongs to another image than the one set last; {remedy}.")
-
-    def _decode(self, scene: Scene, asked: Asked, state: PredictionState | None) -> Answer:
-        """Answer in the view where the object was seen last, and in another if that shows it better."""
-        positives = asked.points[asked.labels == 1]
-        whole = scene.whole.view
-        view = whole if state is None or not state.view.holds(positives).all() else state.view
-        answer = self._runner.decode(scene.look(view), asked, None if state is None else (state.logits, state.view))
-        if self._close_up is None:
-            return answer
-        if cut_off(answer.mask(), view, scene.shape):
-            answer = self._runner.decode(scene.whole, asked, (answer.logits, answer.view))
-        closer = self._close_up.closer(answer.mask(), answer.view, positives, scene.shape)
-        if closer is None:
-            return answer
-        return self._runner.decode(scene.look(closer), asked, (answer.logits, answer.view))
-
-    def _prediction(self, scene: Scene, asked: Asked, answer: Answer) -> Prediction:
-        """Bring an answer to the image's resolution; nothing of the object lies outside of its view."""
-        view = answer.view
-        # The antialiased kernel is not there on every version of MPS; the copy is small.
-        source = answer.logits.cpu() if answer.logits.device.type == "mps" else answer.logits
-        with torch.inference_mode():
-            full = functional.interpolate(source, size=view.shape, mode="bilinear", antialias=True)
-        probability = np.zeros(scene.shape, np.float32)
-        probability[view.rows, view.columns] = full[0, 0].sigmoid().cpu().numpy()
-        mask = probability > MASK_THRESHOLD
-        return Prediction(
-            mask=mask,
-            probability=probability,
-            score=float(probability[mask].mean()) if mask.any() else 0.0,
-            depth=self.depth,
-            points=asked.points,
-            labels=asked.labels,
-            state=PredictionState(logits=answer.logits, view=view, image=scene, before=answer.before),
-            looked=answer.looked,
-        )
 
 
 def _checked_strength(strength: float) -> float:

@@ -1,0 +1,45 @@
+"""One rule: which views of the image an answer is given in is decided here, from the clicks and the answer before.
+
+A small object is looked at again in a close-up; a mask that runs into a close-up's border is looked at again from
+afar. Nothing here computes: the :class:`Runner` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_ois.segmentation.view import CloseUp, cut_off
+
+if TYPE_CHECKING:
+    from napari_ois.segmentation.prediction import PredictionState
+    from napari_ois.segmentation.runner import Answer, Asked, Runner
+    from napari_ois.segmentation.scene import Scene
+
+
+def look_and_answer(
+    runner: Runner, scene: Scene, asked: Asked, state: PredictionState | None, close_up: CloseUp | None
+) -> Answer:
+    """Answer in the view where the object was seen last, and in another if that shows it better.
+
+    Parameters
+    ----------
+    runner : Runner
+    scene : Scene
+    asked : Asked
+    state : PredictionState, optional
+        Of the click before.
+    close_up : CloseUp, optional
+        None: small objects are not looked at again.
+    """
+    positives = asked.points[asked.labels == 1]
+    whole = scene.whole.view
+    view = whole if state is None or not state.view.holds(positives).all() else state.view
+    answer = runner.decode(scene.look(view), asked, None if state is None else (state.logits, state.view))
+    if close_up is None:
+        return answer
+    if cut_off(answer.mask(), view, scene.shape):
+        answer = runner.decode(scene.whole, asked, (answer.logits, answer.view))
+    closer = close_up.closer(answer.mask(), answer.view, positives, scene.shape)
+    if closer is None:
+        return answer
+    return runner.decode(scene.look(closer), asked, (answer.logits, answer.view))
