@@ -7,7 +7,7 @@
     document                       all objects of an image, changed by commands (ledger, commands, history, happened)
     canvas, accepting              how labels follow from objects
     gestures, replay, playback     drawings to clicks; clicks to a mask; a whole session to labels
-    propagation                    one object through a stack
+    propagation, stacks            one object through a stack: found, and kept as one object a plane
     signature, journal, session_file, features, export, export_rois
 """
 
@@ -20,13 +20,14 @@ from napari_ois.annotation.features import features
 from napari_ois.annotation.gestures import box_clicks, mask_clicks, scribble_clicks
 from napari_ois.annotation.happened import Happened
 from napari_ois.annotation.journal import Journal, find_journals, recover
-from napari_ois.annotation.objects import Accepted, AnnotatedObject, Edits, NewObject, Seed, Settings, new_object
+from napari_ois.annotation.objects import Accepted, AnnotatedObject, Edits, NewObject, Part, Seed, Settings, new_object
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.propagation import StackObject, propagate
 from napari_ois.annotation.replay import Replay
 from napari_ois.annotation.session_file import Session, load_session, save_session
 from napari_ois.annotation.signature import ImageSignature
+from napari_ois.annotation.stacks import StackSlice
 
 __all__ = [
     "Accepted",
@@ -42,12 +43,14 @@ __all__ = [
     "Journal",
     "NewObject",
     "PackedMask",
+    "Part",
     "PlaneKey",
     "Replay",
     "Seed",
     "Session",
     "Settings",
     "StackObject",
+    "StackSlice",
     "box_clicks",
     "features",
     "find_journals",

@@ -19,6 +19,10 @@ from napari_ois.annotation.records import check_rule
 from napari_ois.errors import InputError
 
 
+class NothingFree(InputError):
+    """Every pixel of a mask belongs to others."""
+
+
 @dataclass(frozen=True)
 class Overlap:
     """Where a mask would meet others.
@@ -85,7 +89,7 @@ def accept_object(
     mine = (current == own) & (own != 0)
     allowed = inside & ((current == 0) | mine) if rule == "keep" else inside
     if not allowed.any():
-        raise InputError("Every pixel of this mask belongs to another object; nothing was written.")
+        raise NothingFree("Every pixel of this mask belongs to another object; nothing was written.")
     cleared = seed.window(box) & mine & ~inside
     expected = shown(accepted_on(objects, place), box)
     foreign = (current != 0) & (current != expected) & (allowed | cleared)

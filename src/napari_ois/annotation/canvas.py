@@ -165,7 +165,8 @@ def repaint(before: Objects, after: Objects, canvas: Canvas) -> int:
         for objects, accepted in ((before, was), (after, now)):
             if accepted is not None:
                 places.setdefault(Place(accepted.target, objects[number].plane), []).append(accepted)
-    return sum(_repaint_place(before, after, canvas, place, changed) for place, changed in places.items())
+    found = [_repaint_place(before, after, canvas, place, changed) for place, changed in places.items()]
+    return _write_all(canvas, found)
 
 
 def paint_all(objects: Objects, canvas: Canvas) -> int:
@@ -178,7 +179,7 @@ def paint_all(objects: Objects, canvas: Canvas) -> int:
     int
         Pixels written.
     """
-    written = 0
+    found = []
     for place, layers in places_of(objects).items():
         box = joined_box(*(layer.box for layer in layers))
         if box is None:
@@ -191,32 +192,53 @@ def paint_all(objects: Objects, canvas: Canvas) -> int:
             put(covered, box, layer.cleared, True)
             for value, mask in layer.ground:
                 ours |= mask.window(box) & (current == value)
-        written += _write(canvas, place, box, (want != current) & covered & ours, want)
-    return written
+        found.append(_differing(place, box, (want != current) & covered & ours, want))
+    return _write_all(canvas, found)
 
 
 def _accepted(objects: Objects, number: int) -> Accepted | None:
     return objects[number].accepted if number in objects else None
 
 
-def _repaint_place(before: Objects, after: Objects, canvas: Canvas, place: Place, changed: list[Accepted]) -> int:
+_Pixels = tuple[str, tuple[NDArray[np.intp], ...], NDArray[np.int64]]
+"""A target, its indices, and the values to write there."""
+
+
+def _repaint_place(
+    before: Objects, after: Objects, canvas: Canvas, place: Place, changed: list[Accepted]
+) -> _Pixels | None:
     box = joined_box(*(accepted.box for accepted in changed))
     if box is None:
-        return 0
+        return None
     old, new = accepted_on(before, place), accepted_on(after, place)
     have, want = shown(old, box, new), shown(new, box, old)
-    return _write(canvas, place, box, (have != want) & (_read(canvas, place, box) == have), want)
+    return _differing(place, box, (have != want) & (_read(canvas, place, box) == have), want)
 
 
 def _read(canvas: Canvas, place: Place, box: Box) -> NDArray[Any]:
     return np.asarray(canvas.read(place.target, place.plane)[box[0] : box[2], box[1] : box[3]])
 
 
-def _write(canvas: Canvas, place: Place, box: Box, where: NDArray[np.bool_], values: NDArray[np.int64]) -> int:
+def _differing(place: Place, box: Box, where: NDArray[np.bool_], values: NDArray[np.int64]) -> _Pixels | None:
     rows, columns = np.nonzero(where)
-    if len(rows):
-        canvas.write(place.target, place.plane.indices(rows + box[0], columns + box[1]), values[where])
-    return len(rows)
+    if not len(rows):
+        return None
+    return place.target, place.plane.indices(rows + box[0], columns + box[1]), values[where]
+
+
+def _write_all(canvas: Canvas, found: Sequence[_Pixels | None]) -> int:
+    """Write what differs, all of one target at once, so that it is one step of the viewer's own undo too."""
+    by_target: dict[str, list[_Pixels]] = {}
+    for pixels in found:
+        if pixels is not None:
+            by_target.setdefault(pixels[0], []).append(pixels)
+    written = 0
+    for target, parts in by_target.items():
+        indices = tuple(np.concatenate(axis) for axis in zip(*(part[1] for part in parts), strict=True))
+        values = np.concatenate([part[2] for part in parts])
+        canvas.write(target, indices, values)
+        written += len(values)
+    return written
 
 
 def visible_areas(layers: Sequence[Accepted]) -> dict[Accepted, int]:

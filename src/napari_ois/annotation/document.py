@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_ois.annotation.accepting import Overlap, accept_object, find_overlap, withdraw
-from napari_ois.annotation.canvas import Canvas, paint_all
+from napari_ois.annotation.canvas import paint_all
 from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.commands import Change
 from napari_ois.annotation.happened import what_changed
-from napari_ois.annotation.ledger import Ledger
-from napari_ois.annotation.objects import DEFAULT_SETTINGS, Accepted, AnnotatedObject, Edits, Seed, Settings
+from napari_ois.annotation.objects import DEFAULT_SETTINGS, Accepted, AnnotatedObject, Edits, Part, Seed, Settings
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.records import check_color, check_settings
+from napari_ois.annotation.stacks import StackVerbs
 from napari_ois.errors import InputError
 
 
-class Document(Ledger):
+class Document(StackVerbs):
     """The objects of one image, and how they came to be.
 
     Parameters
@@ -71,6 +71,7 @@ class Document(Ledger):
         seed: Seed | None = None,
         label: int | None = None,
         settings: Settings = DEFAULT_SETTINGS,
+        part: Part | None = None,
     ) -> AnnotatedObject:
         """Begin an object and make it the current one.
 
@@ -91,6 +92,8 @@ class Document(Ledger):
             default a new one.
         settings : Settings, optional
             How its clicks are answered.
+        part : Part, optional
+            Whose part it is; see :meth:`start_part`.
         """
         number = self._last_number + 1
         obj = AnnotatedObject(
@@ -102,6 +105,7 @@ class Document(Ledger):
             settings=check_settings(settings),
             seed=seed,
             label=label,
+            part=part,
         )
         self._do(f"start {obj.name}", Change(None, obj))
         return obj
@@ -141,7 +145,8 @@ class Document(Ledger):
     def set_clicks(self, number: int, clicks: Clicks) -> bool:
         """Give an open object another list of clicks; False if it is the same one."""
         obj = self._open(number)
-        return self._change(f"{what_changed(obj.clicks, clicks)} {obj.name}", obj, replace(obj, clicks=clicks))
+        title = f"{what_changed(obj.clicks, clicks)} {obj.name}"
+        return self._change(title, obj, obj if clicks == obj.clicks else _settled(replace(obj, clicks=clicks)))
 
     def adjust(self, number: int, settings: Settings) -> bool:
         """Ask for, or read, the answer to an open object's clicks in another way; False if it is the same."""
@@ -153,7 +158,8 @@ class Document(Ledger):
         obj = self._open(number)
         edits = obj.edits or Edits.none(np.shape(before)[:2])  # type: ignore[arg-type]
         new = edits.painted(before, after)
-        return self._change(f"paint on {obj.name}", obj, replace(obj, edits=new if new or obj.edits else None))
+        painted = replace(obj, edits=new if new or obj.edits else None)
+        return self._change(f"paint on {obj.name}", obj, painted if painted == obj else _settled(painted))
 
     def clear_edits(self, number: int) -> bool:
         """Take all strokes of the brush away; False if there are none."""
@@ -161,16 +167,16 @@ class Document(Ledger):
         return self._change(f"clear brush strokes of {obj.name}", obj, replace(obj, edits=None))
 
     def rename(self, number: int, name: str) -> bool:
-        """Give an object another name; False if it is the same."""
+        """Give an object another name, on all its planes; False if it is the same."""
         obj, name = self[number], name.strip()
         if not name:
             raise InputError("An object needs a name; write at least one letter.")
-        return self._change(f"rename {obj.name} to {name}", obj, replace(obj, name=name))
+        return self._change_parts(f"rename {obj.name} to {name}", obj, name=name)
 
     def recolor(self, number: int, color: str | None) -> bool:
-        """Give an object another colour, ``"#rrggbb"`` or None for the viewer's own; False if it is the same."""
+        """Give an object another colour on all its planes; None is the viewer's own. False if it has it."""
         obj = self[number]
-        return self._change(f"recolour {obj.name}", obj, replace(obj, color=check_color(color)))
+        return self._change_parts(f"recolour {obj.name}", obj, color=check_color(color))
 
     def accept(
         self,
@@ -243,11 +249,6 @@ class Document(Ledger):
 
     # -- how --------------------------------------------------------------------------------------
 
-    def _canvas(self) -> Canvas:
-        if self.canvas is None:
-            raise InputError("There are no labels to write into; choose some first.")
-        return self.canvas
-
     def _open(self, number: int) -> AnnotatedObject:
         obj = self[number]
         if obj.accepted is not None:
@@ -262,3 +263,16 @@ class Document(Ledger):
             return False
         self._do(title, Change(before, after))
         return True
+
+    def _change_parts(self, title: str, obj: AnnotatedObject, **fields: str | None) -> bool:
+        parts = sorted(self.parts(obj.whole), key=lambda part: part.number != obj.number)
+        changes = [Change(part, replace(part, **fields)) for part in parts]  # type: ignore[arg-type]
+        changes = [change for change in changes if change.before != change.after]
+        if changes:
+            self._do(title, *changes)
+        return bool(changes)
+
+
+def _settled(obj: AnnotatedObject) -> AnnotatedObject:
+    """What the user has changed is no longer a neighbour's."""
+    return obj if obj.part is None else replace(obj, part=replace(obj.part, settled=True))

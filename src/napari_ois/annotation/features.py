@@ -1,7 +1,7 @@
 """One rule: the table of objects has one row an accepted label, in the units of the image.
 
 An object that goes through several planes under one label is one row: its areas are summed, its score is the
-lowest, its clicks are counted together.
+lowest, its clicks are counted together, those that were derived from a neighbouring slice not among them.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def features(
         for axis in obj.plane.axes:
             size *= 1.0 if pixel_size is None else abs(float(pixel_size[axis]))
         score = float("nan") if accepted.score is None else accepted.score
+        clicks = len(obj.clicks) if obj.part is None or obj.part.settled else 0
         row = rows.get(accepted.label)
         if row is None:
             rows[accepted.label] = {
@@ -63,14 +64,14 @@ def features(
                 "area": pixels * size,
                 "unit": unit if unit == "pixel" else f"{unit}²",
                 "score": score,
-                "clicks": len(obj.clicks),
+                "clicks": clicks,
                 "slice": str(obj.plane),
                 "color": obj.color or "",
             }
             continue
         row["area_px"] += pixels
         row["area"] += pixels * size
-        row["clicks"] += len(obj.clicks)
+        row["clicks"] += clicks
         row["score"] = min(row["score"], score) if row["score"] == row["score"] else score
         row["slice"] += f" {obj.plane}"
     return {name: [rows[label][name] for label in sorted(rows)] for name in COLUMNS}

@@ -96,6 +96,23 @@ class Settings:
 DEFAULT_SETTINGS = Settings()
 
 
+@dataclass(frozen=True)
+class Part:
+    """That an object is one plane of an object that goes through a stack.
+
+    Attributes
+    ----------
+    of : int
+        The number of the object that it began from; all parts have the same, and are one object to the user.
+    settled : bool
+        Whether the user has clicked on this plane or agreed with it; else it came from a neighbour, and may
+        come out otherwise when a neighbour changes.
+    """
+
+    of: int
+    settled: bool = True
+
+
 class Answer(Protocol):
     """The part of a prediction that makes a mask."""
 
@@ -172,6 +189,8 @@ class AnnotatedObject:
         The label it had, or is to have, when accepted; it gets the same one again.
     accepted : Accepted or None
         None while it is open.
+    part : Part or None
+        Where it is one plane of a larger object.
     """
 
     number: int
@@ -184,6 +203,12 @@ class AnnotatedObject:
     edits: Edits | None = None
     label: int | None = None
     accepted: Accepted | None = None
+    part: Part | None = None
+
+    @property
+    def whole(self) -> int:
+        """The number of the object that it is a part of; its own where it is one for itself."""
+        return self.number if self.part is None else self.part.of
 
     @property
     def state(self) -> str:

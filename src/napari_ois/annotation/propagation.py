@@ -70,6 +70,8 @@ class SliceMask:
         Why it should be looked at; empty if it should not.
     stops : bool
         Whether an open side ends here: the object seems to be no more.
+    before : (H, W) bool or None
+        The neighbour's mask that it went on from; None on a key.
     """
 
     index: int
@@ -80,6 +82,7 @@ class SliceMask:
     doubt: float = 0.0
     flagged: str = ""
     stops: bool = False
+    before: NDArray[np.bool_] | None = None
 
     @property
     def is_key(self) -> bool:
@@ -270,6 +273,7 @@ class StackObject:
             doubt=float(np.clip(doubt, 0.0, 1.0)),
             flagged=", ".join(reasons),
             stops=stops and self._is_open(index),
+            before=before,
         )
 
     def _meets_badly(self, index: int, mask: NDArray[np.bool_], source: SliceMask) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from napari_ois.annotation.clicks import Clicks
-from napari_ois.annotation.objects import Accepted, AnnotatedObject, Edits, Seed, Settings
+from napari_ois.annotation.objects import Accepted, AnnotatedObject, Edits, Part, Seed, Settings
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.errors import InputError
@@ -52,6 +52,7 @@ def object_record(obj: AnnotatedObject) -> Record:
         "edits": None if obj.edits is None else _edits_record(obj.edits),
         "label": obj.label,
         "accepted": None if obj.accepted is None else _accepted_record(obj.accepted),
+        "part": None if obj.part is None else {"of": obj.part.of, "settled": obj.part.settled},
     }
 
 
@@ -78,6 +79,7 @@ def object_from_record(record: Any) -> AnnotatedObject:
             edits=_maybe(record, "edits", _edits),
             label=_maybe(record, "label", _count),
             accepted=_maybe(record, "accepted", _accepted),
+            part=_maybe(record, "part", _part),
         )
     except InputError as error:
         raise InputError(f"Object {number}: {error}") from error
@@ -144,6 +146,10 @@ def _edits_record(edits: Edits) -> Record:
 
 def _edits(record: Any) -> Edits:
     return Edits(_take(record, "added", PackedMask.from_record), _take(record, "removed", PackedMask.from_record))
+
+
+def _part(record: Any) -> Part:
+    return Part(_take(record, "of", _count), _take(record, "settled", bool))
 
 
 def _accepted_record(accepted: Accepted) -> Record:

@@ -18,7 +18,8 @@ The format, ``"version": 1``::
           "seed": {"mask": M, "source": "...", "label": 4} or null,
           "edits": {"added": M, "removed": M} or null,
           "accepted": {"label": 7, "target": "labels", "rule": "keep", "turn": 2, "score": 0.93,
-                       "written": M, "denied": M, "cleared": M, "ground": [[value, M], ...]} or null
+                       "written": M, "denied": M, "cleared": M, "ground": [[value, M], ...]} or null,
+          "part": {"of": 1, "settled": false} or null        one plane of an object through a stack
       } ]
     }
 
