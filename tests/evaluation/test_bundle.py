@@ -16,7 +16,7 @@ from napari_ois.evaluation.readers import EvalCollection
 from napari_ois.evaluation.report import summarize
 from napari_ois.evaluation.run import ObjectResult, evaluate
 from napari_ois.evaluation.sheet import choose, replay
-from napari_ois.evaluation.speed import Speed, grid_points, measure_speed, peak_memory, sat_sequential
+from napari_ois.evaluation.speed import Speed, measure_speed, peak_memory, sat_sequential
 from napari_ois.evaluation.tables import markdown
 
 
@@ -127,12 +127,6 @@ def test_speed_is_tabled_where_it_was_measured():
     summary["speed"] = {"parameters": 5_700_000, "spc": 0.031, "spc_with_embedding": 0.0555, "sat_sequential": 9.2}
     line = markdown({"m": summary}, results, "x").split("## Speed")[1].splitlines()[4]
     assert [cell.strip() for cell in line.split("|")[1:7]] == ["m", "5.70", "31", "56", "9.2", "-"]
-
-
-def test_grid_points_are_cell_centres():
-    points = grid_points((32, 64), 16)
-    assert points.shape == (256, 2)
-    np.testing.assert_allclose(points[[0, 1, -1]], [[0.5, 1.5], [0.5, 5.5], [30.5, 61.5]])
 
 
 def test_speed_counts_what_it_says(disks, monkeypatch):

@@ -28,15 +28,13 @@ from napari_ois.evaluation.methods import CLASSICAL, Method, load_network, parse
 from napari_ois.evaluation.protocol import evaluate_object
 from napari_ois.evaluation.run import ClickPredictor
 from napari_ois.evaluation.samples import EvalImage
-from napari_ois.segmentation.colour import to_plane
-from napari_ois.segmentation.image import Geometry, resize
-from napari_ois.segmentation.placement import Placement, choose_device, choose_precision
+from napari_ois.segmentation.everything import BATCH, GRID, grid_points
+from napari_ois.segmentation.predictor import Predictor
 from napari_ois.segmentation.runner import MASK_THRESHOLD
+from napari_ois.segmentation.view import View
 
 if TYPE_CHECKING:
     from napari_ois.network import OIS
-
-SAT_GRID = 16
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Speed:
     parameters: int | None
 
 
-def measure_speed(method: Method, images: Sequence[EvalImage], *, max_clicks: int = 20, grid: int = SAT_GRID) -> Speed:
+def measure_speed(method: Method, images: Sequence[EvalImage], *, max_clicks: int = 20, grid: int = GRID) -> Speed:
     """Measure a method; in a process of its own, if the peak memory is to be its own.
 
     Parameters
@@ -132,18 +130,12 @@ def _click_loop(
     return max(clicks, 1), inside, time.perf_counter() - start
 
 
-def grid_points(shape: tuple[int, int], grid: int = SAT_GRID) -> NDArray[np.float32]:
-    """Cell centres of a grid over an image, (grid * grid, 2) row, column, row-major."""
-    rows = (np.arange(grid) + 0.5) * shape[0] / grid - 0.5
-    columns = (np.arange(grid) + 0.5) * shape[1] / grid - 0.5
-    return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
-
-
 def sat_sequential(
-    predictor: ClickPredictor, image: Any, *, grid: int = SAT_GRID, finish: Callable[[], None] = lambda: None
+    predictor: ClickPredictor, image: Any, *, grid: int = GRID, finish: Callable[[], None] = lambda: None
 ) -> float:
     """Seconds for the embedding and one prompt after the other, each mask copied to the host."""
-    points = grid_points(np.shape(image)[:2], grid).clip(min=0)
+    shape = np.shape(image)
+    points = grid_points(View.whole((shape[0], shape[1])), grid).clip(min=0)
     start = time.perf_counter()
     predictor.set_image(image)
     for point in points:
@@ -160,8 +152,8 @@ def sat_batched(
     multiple: int,
     device: str = "cpu",
     precision: str = "auto",
-    grid: int = SAT_GRID,
-    batch: int = 16,
+    grid: int = GRID,
+    batch: int = BATCH,
 ) -> float:
     """Seconds for the embedding and the prompts in batches, one of our networks answering.
 
@@ -171,25 +163,20 @@ def sat_batched(
     import torch
     from torch.nn import functional
 
-    place = choose_device(device)
-    placement = Placement(place, choose_precision(precision, place))
-    network = network.eval().to(place)
+    predictor = Predictor.from_network(
+        network, input_size=input_size, multiple=multiple, device=device, precision=precision
+    )
 
     def run(batches: int | None = None) -> None:
-        plane = to_plane(image)
-        shape = (plane.shape[0], plane.shape[1])
-        geometry = Geometry.fit(shape, input_size=input_size, multiple=multiple)
-        small = torch.from_numpy(resize(plane, geometry.input_shape)).permute(2, 0, 1)[None].contiguous()
-        points = torch.from_numpy(geometry.to_input(grid_points(shape, grid))).to(place)
-        embedding = network.embed_image(small.to(place))
-        for part in points.split(batch)[:batches]:
-            copies = embedding.select(torch.zeros(len(part), dtype=torch.long, device=place))
-            ones = torch.ones(len(part), 1, dtype=torch.long, device=place)
-            logits = network.decode_clicks(copies, part[:, None], ones).float()
-            full = functional.interpolate(logits, size=shape, mode="bilinear", antialias=True)
+        predictor.set_image(image)
+        whole = View.whole(predictor.image_shape)
+        points = grid_points(whole, grid)
+        for start in list(range(0, len(points), batch))[:batches]:
+            logits = predictor.answer_each(points[start : start + batch], whole)
+            full = functional.interpolate(logits[:, None], size=whole.shape, mode="bilinear", antialias=True)
             (full.sigmoid() > MASK_THRESHOLD).cpu()
 
-    with torch.inference_mode(), placement.autocast():
+    with torch.inference_mode():
         run(1)
         _finish(device)
         start = time.perf_counter()

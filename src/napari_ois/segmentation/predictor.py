@@ -21,9 +21,11 @@ from napari_ois.segmentation.prediction import Prediction, PredictionState
 from napari_ois.segmentation.results import at_image_resolution, sure_of
 from napari_ois.segmentation.runner import Asked, Runner
 from napari_ois.segmentation.scene import Scene
-from napari_ois.segmentation.view import CloseUp
+from napari_ois.segmentation.view import CloseUp, View
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_ois.checkpoints import ModelInfo
     from napari_ois.network import OIS
 
@@ -264,6 +266,12 @@ class Predictor:
         asked = Asked(clicks, kinds, _checked_strength(order_strength), inspect)
         answer = self._runner.run(lambda: look_and_answer(self._runner, scene, asked, state, self._close_up))
         return at_image_resolution(scene, asked, answer, self.depth)
+
+    def answer_each(self, points: NDArray[np.float32], view: View) -> torch.Tensor:
+        """Logits of many prompts, each one positive click, in one view; see :meth:`Runner.decode_each`."""
+        self._check_weights()
+        scene = self._current()
+        return self._runner.run(lambda: self._runner.decode_each(scene.look(view), points))
 
     def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
         """Answer the clicks of a prediction again, from the same state and in the same view.

@@ -30,7 +30,8 @@ Result = TypeVar("Result")
 MASK_THRESHOLD = 0.49
 """A pixel belongs to the mask above this probability (RITM's and SegNext's value)."""
 
-_LOGIT = float(np.log(MASK_THRESHOLD / (1 - MASK_THRESHOLD)))
+MASK_LOGIT = float(np.log(MASK_THRESHOLD / (1 - MASK_THRESHOLD)))
+"""The same as a logit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ class Answer:
 
     def mask(self) -> NDArray[np.bool_]:
         """(h, w) bool, at the input's resolution."""
-        return (self.logits[0, 0] > _LOGIT).cpu().numpy()
+        return (self.logits[0, 0] > MASK_LOGIT).cpu().numpy()
 
 
 class Runner:
@@ -135,6 +136,26 @@ class Runner:
         logits = self.network.decode_clicks(self.embed(look), points, labels, carried, **extras).float()
         looked = looked_at(self.network, trace, points, labels, logits, asked.strength) if asked.inspect else None
         return Answer(logits, view, carried, looked)
+
+    def decode_each(self, look: Look, points: NDArray[np.float32]) -> torch.Tensor:
+        """Answer many prompts at once, each one positive click on an object of its own.
+
+        Parameters
+        ----------
+        look : Look
+        points : (N, 2) float32
+            Row and column in image pixels, all inside of the view.
+
+        Returns
+        -------
+        (N, h, w) float32 tensor on the device
+            Logits at the input's resolution.
+        """
+        device = self.placement.device
+        clicks = torch.from_numpy(look.geometry.to_input(look.view.local(points))).to(device)
+        copies = self.embed(look).select(torch.zeros(len(clicks), dtype=torch.long, device=device))
+        ones = torch.ones(len(clicks), 1, dtype=torch.long, device=device)
+        return self.network.decode_clicks(copies, clicks[:, None], ones)[:, 0].float()
 
     def run(self, compute: Callable[[], Result]) -> Result:
         """Run ``compute`` without gradients; where memory runs out, step down and run it again.
