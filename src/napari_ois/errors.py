@@ -17,3 +17,7 @@ class InputError(OISError, ValueError):
 
 class WeightsError(OISError, RuntimeError):
     """Weights that are missing, damaged, or made for another network."""
+
+
+class Interrupted(Exception):
+    """No error: whoever asked wants no answer any more; there is no result, and nothing is left behind."""

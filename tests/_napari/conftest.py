@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.utils._proxies import ReadOnlyWrapper
+from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 
 from napari_ois._napari.widget import OISWidget
 from napari_ois.errors import InputError
@@ -167,3 +169,51 @@ def moved_on(viewer: Any, make: Any, click: Any, qtbot: Any) -> OISWidget:
     with qtbot.waitSignal(widget.embedded):
         widget.start()
     return widget
+
+
+class Mouse:
+    """Presses, drags and lets go on a layer as the canvas does, at data coordinates of the layer."""
+
+    def __init__(self, viewer: Any) -> None:
+        self.viewer = viewer
+
+    def _event(self, kind: str, layer: Any, place: Any, modifiers: tuple[str, ...] = ()) -> Any:
+        position = tuple(layer.data_to_world(place))
+        missing = self.viewer.dims.ndim - len(position)
+        return ReadOnlyWrapper(
+            SimpleNamespace(
+                type=kind,
+                is_dragging=kind == "mouse_move",
+                position=(*self.viewer.dims.point[:missing], *position),
+                pos=np.asarray(place, float)[list(layer._slice_input.displayed)] * 20.0,  # in pixels of the canvas
+                modifiers=modifiers,
+                view_direction=None,
+                up_direction=None,
+                dims_displayed=list(self.viewer.dims.displayed),
+                handled=False,
+                button=1,
+            ),
+            exceptions=("handled",),
+        )
+
+    def press(self, layer: Any, place: Any) -> None:
+        mouse_press_callbacks(layer, self._event("mouse_press", layer, place))
+
+    def move(self, layer: Any, place: Any) -> None:
+        mouse_move_callbacks(layer, self._event("mouse_move", layer, place))
+
+    def release(self, layer: Any, place: Any) -> None:
+        mouse_release_callbacks(layer, self._event("mouse_release", layer, place))
+
+    def drag(self, layer: Any, places: Any) -> None:
+        """From the first place over all others to the last."""
+        self.press(layer, places[0])
+        for place in places[1:]:
+            self.move(layer, place)
+        self.release(layer, places[-1])
+
+
+@pytest.fixture
+def mouse(viewer: ViewerModel) -> Mouse:
+    """A mouse over the canvas of the viewer without a window."""
+    return Mouse(viewer)

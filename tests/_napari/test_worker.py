@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker, Question, make_predictor
+from napari_ois._napari.predictors import make_predictor
+from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker, Question
 from napari_ois.annotation import Clicks
-from napari_ois.errors import InputError, WeightsError
+from napari_ois.errors import InputError, Interrupted, WeightsError
 
 IMAGE = np.arange(400, dtype=np.uint8).reshape(20, 20)
 CLICK = Question(Clicks().added(4, 5))
@@ -143,3 +144,29 @@ def test_a_model_is_warm_when_it_is_handed_over():
     assert predictor.has_image  # it has answered a click already
     predictor.set_image(np.zeros((40, 50), np.float32))
     assert predictor.predict([(20, 20)], [1]).mask.shape == (40, 50)
+
+
+def test_a_request_that_nobody_wants_any_more_stops_between_its_parts(worker, fake, qtbot) -> None:
+    begun, go, asked = threading.Event(), threading.Event(), []
+    whole = fake.predict
+
+    def predict(self: Any, *arguments: Any, **options: Any) -> Any:
+        begun.set()
+        go.wait(10)
+        asked.append(self.interrupted())
+        if asked[-1]:
+            raise Interrupted
+        return whole(self, *arguments, **options)
+
+    fake.predict = predict
+    heard = Heard(worker)
+    worker.embed("ois-compact", "auto", lambda: IMAGE)
+    worker.answer(CLICK)
+    qtbot.waitUntil(begun.is_set)
+    newer = Question(CLICK.clicks.moved(0, 6, 6))
+    worker.answer(newer)
+    go.set()
+    qtbot.waitUntil(lambda: bool(heard.of(Answer)))
+    assert asked == [True, False]
+    assert [answer.question for answer in heard.of(Answer)] == [newer]
+    assert not heard.of(Failure)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_ois.errors import InputError, OISError, WeightsError
+from napari_ois.errors import InputError, Interrupted, OISError, WeightsError
 from napari_ois.network import PRESETS, build
 from napari_ois.segmentation.colour import to_plane
 from napari_ois.segmentation.image import Geometry, resize
@@ -407,3 +407,20 @@ def test_both_twins_let_go_when_memory_runs_out(predictor, network, picture):
     with pytest.warns(RuntimeWarning, match="Out of memory"):
         assert twin._runner.run(compute) == 1
     assert forgotten == [predictor, twin]
+
+
+def test_work_stops_between_its_parts_and_can_begin_again(predictor, network, picture):
+    predictor.set_image(picture)
+    decoded = len(network.points)
+    for parts in (0, 1):  # before the encoder's turn; between encoder and decoder
+        asked = iter([False] * parts + [True])
+        predictor.interrupted = lambda asked=asked: next(asked)
+        with pytest.raises(Interrupted):
+            predictor.predict([(3, 4)], [1])
+    assert len(network.points) == decoded
+    predictor.interrupted = lambda: False
+    assert predictor.predict([(3, 4)], [1]).mask.shape == picture.shape[:2]
+    predictor.interrupted = lambda: True
+    with pytest.raises(Interrupted):
+        predictor.set_image(picture)
+    assert not predictor.has_image

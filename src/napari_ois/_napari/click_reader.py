@@ -31,6 +31,11 @@ class ClickReader(QObject):
     image_name : callable
         Gives the image's name now, for messages.
 
+    Attributes
+    ----------
+    held : bool
+        Whether a click is being dragged: no change is finished then. napari tells of the features at each move.
+
     Signals
     -------
     changed(Clicks)
@@ -42,6 +47,7 @@ class ClickReader(QObject):
     def __init__(self, viewer: napari.Viewer, layers: SessionLayers, image_name: Any) -> None:
         super().__init__()
         self.clicks = Clicks()
+        self.held = False
         self._viewer = viewer
         self._layers = layers
         self._image_name = image_name
@@ -68,7 +74,8 @@ class ClickReader(QObject):
             self._read()
 
     def _on_features(self, event: Any) -> None:
-        self._read()
+        if not self.held:
+            self._read()
 
     def _read(self) -> None:
         read = self._layers.read_clicks()

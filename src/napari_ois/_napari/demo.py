@@ -21,7 +21,8 @@ from napari_ois._napari import samples, settings
 from napari_ois._napari.widget import OISWidget
 
 if TYPE_CHECKING:
-    from napari_ois._napari.worker import Answer, Failure, PredictorFactory
+    from napari_ois._napari.predictors import PredictorFactory
+    from napari_ois._napari.worker import Answer, Failure
 
 FIRST_CLICK = (43, 334)
 """Row and column of the click: the middle of a coin in the sample."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_ois._napari import settings
+from napari_ois._napari.activity import Activity
 from napari_ois._napari.errands import Errands
+from napari_ois._napari.predictors import PredictorFactory
 from napari_ois._napari.workbook import Workbook
-from napari_ois._napari.worker import Failure, InferenceWorker, PredictorFactory
+from napari_ois._napari.worker import Failure, InferenceWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,7 @@ class Holder:
         self.session: Session | None = None
         self.worker: InferenceWorker | None = None
         self.errands: Errands | None = None
+        self.activity = Activity()
         self.journal_folder: Path | None = None
         self.keep_journal = settings.JOURNAL
         self._viewer = viewer
@@ -101,6 +104,7 @@ class Holder:
         worker, self.worker = self.worker, None
         if worker is not None:
             worker.close()
+        self.activity.show("")
         listener, self._listener = self._listener, None
         if listener is not None:
             for emitter in self._events:

@@ -5,9 +5,10 @@ A name, a brush stroke or a threshold is no new question.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ois._napari.worker import Question
 
@@ -34,6 +35,11 @@ class Inquiry(QObject):
     -------
     answered(Answer)
         To the question that was pending.
+
+    Notes
+    -----
+    A glimpse is a question that may never become the object's: about a click that is dragged. If it does, its
+    answer is told once more, as that of the object.
     """
 
     answered = Signal(object)
@@ -44,6 +50,8 @@ class Inquiry(QObject):
         self.answer: Answer | None = None
         self._worker = worker
         self._active = True
+        self._glimpse = False  # whether what is pending is one
+        self._untold = False  # whether the answer was only that of one
         worker.answered.connect(self._on_answered)
         worker.failed.connect(self._on_failed)
 
@@ -65,7 +73,11 @@ class Inquiry(QObject):
             self.pending = self.answer = None
             self._worker.drop_clicks()
             return False
+        self._glimpse = False
         if self.answer is not None and self.answer.question == question:
+            if self._untold:
+                self._untold = False
+                QTimer.singleShot(0, partial(self._tell_again, self.answer))
             if self.pending is not None:
                 self.pending = None
                 self._worker.drop_clicks()
@@ -75,6 +87,14 @@ class Inquiry(QObject):
             self.pending = question
             self._worker.answer(question)
         return True
+
+    def glimpse(self, question: Question | None) -> None:
+        """Ask what would be, where nothing else is to be answered."""
+        if question is None or not question.answerable or self.pending is not None:
+            return
+        if self.answer is None or self.answer.question != question:
+            self.pending, self._glimpse = question, True
+            self._worker.answer(question)
 
     def knows(self, question: Question | None) -> bool:
         """Whether this is what the newest answer is about."""
@@ -93,6 +113,11 @@ class Inquiry(QObject):
     def _on_answered(self, answer: Answer) -> None:
         if self._active and answer.question == self.pending:
             self.pending, self.answer = None, answer
+            self._untold, self._glimpse = self._glimpse, False
+            self.answered.emit(answer)
+
+    def _tell_again(self, answer: Answer) -> None:
+        if self._active and self.answer is answer and self.pending is None:
             self.answered.emit(answer)
 
     def _on_failed(self, failure: Failure) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 
 if TYPE_CHECKING:
-    from napari_ois._napari.worker import InferenceWorker, PredictorLike
+    from napari_ois._napari.predictors import PredictorLike
+    from napari_ois._napari.worker import InferenceWorker
 
 _END = object()
 

@@ -11,17 +11,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_info, show_warning
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
+from napari_ois._napari.acceptance import Acceptance
 from napari_ois._napari.chores import Chores
 from napari_ois._napari.click_reader import ClickReader
+from napari_ois._napari.dragging import Dragging
 from napari_ois._napari.inquiry import Inquiry, question_about
 from napari_ois._napari.layers import SessionLayers
 from napari_ois._napari.plane import displayed_plane, image_array
 from napari_ois._napari.surroundings import Surroundings
 from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Settings
-from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
     from napari_ois._napari.workbook import Workbook
     from napari_ois._napari.worker import Answer, Embedded, InferenceWorker, Inspected
     from napari_ois.annotation import Happened
-
-ASK = "ask"
-"""The overlap rule that leaves it to the user each time; the others are the document's."""
-NOTHING = "There is no object to accept; click on one first."
 
 
 class Session(QObject):
@@ -110,11 +107,14 @@ class Session(QObject):
         self._reader = ClickReader(viewer, self.layers, lambda: image.name)
         self._inquiry = Inquiry(worker)
         self._keys = keys
-        self._waiting: Callable[[], None] | None = None  # an Accept that waits for its mask
+        self._acceptance = Acceptance(self, self._inquiry)
+        self._dragging = Dragging(self.layers, self._reader, lambda: self._inquiry.pending is not None)
         self._number: int | None = None  # the object on the screen
         for key, action in keys.items():
             self.layers.clicks.bind_key(key, partial(_press, action), overwrite=True)
         self._reader.changed.connect(self._on_clicks)
+        self._dragging.dragged.connect(self._on_dragged)
+        self._dragging.dropped.connect(self._on_dropped)
         self._surroundings = Surroundings(viewer, image, self.layers.clicks)
         self._surroundings.lost.connect(self.end)
         worker.embedded.connect(self._on_embedded)
@@ -150,7 +150,7 @@ class Session(QObject):
     def clear(self) -> None:
         """Take all clicks and strokes of the current object away; accepted objects stay."""
         self.keep_strokes()
-        self._waiting = None
+        self._acceptance.drop()
         obj = self.object
         if obj is not None:
             with self.document.group():
@@ -183,37 +183,7 @@ class Session(QObject):
         InputError
             If there is no object, no pixel of it is free, or the target does not lie on the image.
         """
-        self.keep_strokes()
-        again = partial(self.accept, target, rule)
-        if self._inquiry.pending is not None:
-            self._waiting = again
-            self.status.emit("Accepted as soon as the last click is answered.")
-            return
-        obj, mask, canvas = self.object, self.layers.shown_mask(), self.workbook.canvas
-        if obj is None or not mask.any():
-            raise InputError(NOTHING)
-        if target is None:
-            layer = canvas.make()
-            self.layers.insert(layer)
-        else:
-            layer = target
-        name = canvas.adopt(layer)
-        if not canvas.ready(name, partial(self._try, again)):
-            self.status.emit(f'Accepted as soon as the labels of "{layer.name}" are known.')
-            return
-        if rule == ASK:
-            overlap = self.document.overlap(obj.number, mask, name)
-            if overlap:
-                self.overlapping.emit(overlap)
-                return
-            rule = "keep"
-        answer = self._inquiry.answer
-        score = None if answer is None else float(answer.prediction.score)
-        accepted = self.document.accept(obj.number, mask, rule=rule, target=name, score=score)
-        self.document.select(None)
-        denied = f", {accepted.denied.area} pixels stay with older objects" if accepted.denied else ""
-        self.status.emit(f'Object {accepted.label} is in "{layer.name}"{denied}. Click on the next one.')
-        self.accepted.emit(layer)
+        self._acceptance.accept(target, rule)
 
     def set_strength(self, strength: float) -> None:
         """Answer the object on the screen, and those to come, with another strength of order."""
@@ -265,10 +235,11 @@ class Session(QObject):
         self.keep_strokes()
         self.active = False
         self._chores.drop()
-        self._waiting = None
+        self._acceptance.drop()
         self._detach()
         self.workbook.replaced.disconnect(self._on_replaced)
         self._reader.release()
+        self._dragging.release()
         self._surroundings.release()
         self._inquiry.close()
         for key in self._keys:
@@ -288,9 +259,19 @@ class Session(QObject):
         elif len(clicks):
             self.document.start(self.place, clicks=clicks, settings=self.settings)
 
+    def _on_dragged(self, clicks: Clicks) -> None:
+        """Ask for the mask that the object would have; it has it when the mouse is let go."""
+        obj = self.object
+        if self.active and obj is not None and len(clicks) == len(obj.clicks):
+            self._inquiry.glimpse(question_about(replace(obj, clicks=clicks)))
+
+    def _on_dropped(self) -> None:
+        if self.active:
+            self._sync()
+
     def _go(self, step: Callable[[], Any], nothing: str) -> None:
         self.keep_strokes()
-        self._waiting = None
+        self._acceptance.drop()
         if not step():
             self.status.emit(nothing)
 
@@ -318,7 +299,7 @@ class Session(QObject):
         before = self._number
         another, self._number = obj is None or obj.number != self._number, None if obj is None else obj.number
         if another and before is not None:
-            self._waiting = None  # the Accept was meant for that one
+            self._acceptance.drop()  # it was meant for that one
         self._reader.show(Clicks() if obj is None else obj.clicks)
         asked = self._inquiry.about(question_about(obj), afresh=another)
         if another or self._inquiry.pending is None:
@@ -362,23 +343,14 @@ class Session(QObject):
         self.keep_strokes()
         self._show(self.object)
         self.layers.show_orders(answer.order_positive, answer.order_negative)
-        waiting, self._waiting = self._waiting, None
+        if answer.question != question_about(self.object):  # of a click that is still dragged
+            return
         if not answer.prediction.mask.any():
             self.status.emit("The mask is empty: add a positive click, or move one.")
-        elif waiting is None:
+        elif not self._acceptance.waiting:
             self.status.emit("Add clicks where the mask is wrong, or accept it.")
-        if waiting is not None:
-            self._try(waiting)
+        self._acceptance.resume()
         self._chores.add(partial(self.answered.emit, answer))
-
-    def _try(self, verb: Callable[[], None]) -> None:
-        """Do what had to wait."""
-        if not self.active:
-            return
-        try:
-            verb()
-        except InputError as error:
-            show_warning(str(error))
 
     def _on_inspected(self, result: Inspected) -> None:
         if self.active and result.question == question_about(self.object):

@@ -20,15 +20,10 @@ from napari_ois._napari.controls import WELCOME, fold
 from napari_ois._napari.holder import Holder
 from napari_ois._napari.panels import PANELS
 from napari_ois._napari.plane import image_shape, show_plane
+from napari_ois._napari.predictors import PredictorFactory, make_predictor
 from napari_ois._napari.session import Session
 from napari_ois._napari.session_verbs import SessionVerbs
-from napari_ois._napari.worker import (
-    Answer,
-    Embedded,
-    Failure,
-    PredictorFactory,
-    make_predictor,
-)
+from napari_ois._napari.worker import Answer, Embedded, Failure
 from napari_ois.errors import OISError
 
 if TYPE_CHECKING:
@@ -348,6 +343,7 @@ class OISWidget(SessionVerbs):
         self.enable(session is not None)
         self.show_history(None if session is None else session.document.history)
         self.progress.setVisible(worker is not None and worker.busy)
+        self._holder.activity.show("" if worker is None else worker.doing)
         self.status.setText("\n".join(filter(None, [" · ".join(self._times.values()), self._hint])))
 
     # -- choices ----------------------------------------------------------------------------------

@@ -15,80 +15,19 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 
+from napari_ois._napari.predictors import PredictorFactory, PredictorLike, make_predictor
 from napari_ois.annotation import Clicks, PackedMask, Replay
-from napari_ois.errors import InputError
+from napari_ois.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
-    from napari_ois.checkpoints import ModelInfo
     from napari_ois.segmentation.inspection import Inspection, OrderChange, OrderProfile
     from napari_ois.segmentation.prediction import Prediction
-    from napari_ois.segmentation.predictor import Predictor
-
-
-class PredictorLike(Protocol):
-    """The part of :class:`napari_ois.Predictor` that the viewer uses."""
-
-    @property
-    def device(self) -> str:
-        """Device in use."""
-
-    @property
-    def precision(self) -> str:
-        """Precision in use."""
-
-    @property
-    def model_info(self) -> ModelInfo | None:
-        """Which model it is; None for one in memory."""
-
-    @property
-    def depth(self) -> NDArray[np.float32]:
-        """Normalised depth of the image, (H, W)."""
-
-    def set_image(self, image: Any) -> None:
-        """Embed an image."""
-
-    def predict(self, points: Any, labels: Any, previous: Any = None, *, order_strength: float = 1.0) -> Prediction:
-        """Answer clicks."""
-
-    def state_from_mask(self, mask: Any) -> Any:
-        """Make a state of a mask, to be refined by clicks."""
-
-    def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
-        """Answer the clicks of a prediction again."""
-
-    def twin(self) -> PredictorLike:
-        """Another one on the same network, with an image of its own."""
-
-
-SMALL = 20_000_000
-"""Parameters of a model that answers fast enough on a CPU to be warmed up there."""
-
-PredictorFactory = Callable[[str, str], PredictorLike]
-"""Makes a predictor from the names of a model and a device."""
-
-
-def make_predictor(model: str, device: str) -> PredictorLike:
-    """Load a model; imports torch, so it is called in the worker's thread only."""
-    from napari_ois.segmentation.predictor import Predictor
-
-    predictor = Predictor(model, device=device)
-    info = predictor.model_info
-    if info is not None and info.available and (info.parameters < SMALL or predictor.device != "cpu"):
-        _warm_up(predictor)
-    return predictor
-
-
-def _warm_up(predictor: Predictor) -> None:
-    """Answer one click: what torch prepares at first use is then ready when the user clicks."""
-    side = 64
-    predictor.set_image(np.linspace(0, 1, side * side, dtype=np.float32).reshape(side, side))
-    predictor.predict([(side // 2, side // 2)], [1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +133,22 @@ class _Engine:
         self._model: tuple[str, str] | None = None
         self._predictor: PredictorLike | None = None
         self._replay: Replay | None = None
+        self._dropped: Callable[[], bool] = lambda: False
+
+    def run(self, kind: Kind, number: int, job: Callable[..., Any], *arguments: Any) -> Any:
+        """Do a request, and stop between two parts of it where a newer one of its kind was made: None then."""
+        self._dropped = lambda: number != self.newest[kind]
+        self._watch(self._dropped)
+        try:
+            return job(number, *arguments)
+        except Interrupted:
+            return None
+        finally:
+            self._watch(lambda: False)
+
+    def _watch(self, dropped: Callable[[], bool]) -> None:
+        if self._predictor is not None:
+            self._predictor.interrupted = dropped
 
     def embed(self, number: int, model: str, device: str, read: Callable[[], Any]) -> Embedded | None:
         begin = time.perf_counter()
@@ -201,6 +156,7 @@ class _Engine:
         if self._predictor is None or self._model != (model, device):
             self._predictor = None  # the old model's memory is free before the new one's is needed
             self._predictor, self._model = self._factory(model, device), (model, device)
+            self._watch(self._dropped)
         loaded = time.perf_counter()
         if number != self.newest[Kind.EMBED]:
             return None
@@ -278,6 +234,13 @@ class InferenceWorker(QObject):
         """Whether an image is still to be embedded, or clicks are to be answered."""
         return self._pending[Kind.EMBED] is not None or self._pending[Kind.CLICK] is not None
 
+    @property
+    def doing(self) -> str:
+        """What it is busy with, in words; empty where it is not."""
+        if self._pending[Kind.EMBED] is not None:
+            return "napari-ois: embedding the image"
+        return "napari-ois: answering the clicks" if self.busy else ""
+
     def embed(self, model: str, device: str, read: Callable[[], Any]) -> None:
         """Embed an image; drops every request before.
 
@@ -336,7 +299,7 @@ class InferenceWorker(QObject):
 
     def _send(self, kind: Kind, job: Callable[..., Any], *arguments: Any) -> None:
         number = self._withdraw(kind)
-        future = self._thread.submit(job, number, *arguments)
+        future = self._thread.submit(self._engine.run, kind, number, job, *arguments)
         self._pending[kind] = future
         owner = weakref.ref(self)  # a job that outlives the widget must not keep a dead QObject alive
         future.add_done_callback(lambda done: _post(owner, done))

@@ -24,6 +24,8 @@ from napari_ois.segmentation.scene import Scene
 from napari_ois.segmentation.view import CloseUp, View
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
     from napari_ois.checkpoints import ModelInfo
@@ -179,6 +181,18 @@ class Predictor:
             small = embedding.depth[0, 0].float().cpu().numpy()
             self._full_depth = resize(small, scene.shape).clip(0.0, 1.0)
         return self._full_depth
+
+    @property
+    def interrupted(self) -> Callable[[], bool]:
+        """Asked between the parts of the work: where it says true, they raise :class:`napari_ois.errors.Interrupted`.
+
+        The parts are encoder and decoder, of the whole image and of each close-up. Twins share it.
+        """
+        return self._runner.interrupted
+
+    @interrupted.setter
+    def interrupted(self, ask: Callable[[], bool]) -> None:
+        self._runner.interrupted = ask
 
     # -- what it does -----------------------------------------------------------------------------
 

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_ois.errors import OISError
+from napari_ois.errors import Interrupted, OISError
 from napari_ois.segmentation.inspection import Looked, looked_at
 from napari_ois.segmentation.placement import Placement, fallbacks, is_out_of_memory
+from napari_ois.segmentation.stack_planes import never
 from napari_ois.segmentation.view import View, carry
 
 if TYPE_CHECKING:
@@ -87,12 +88,18 @@ class Runner:
     network : OIS
         Moved to the device and put in evaluation mode.
     placement : Placement
+
+    Attributes
+    ----------
+    interrupted : callable
+        Asked before the encoder and before the decoder; where it says true, :class:`Interrupted` is raised.
     """
 
     def __init__(self, network: OIS, placement: Placement) -> None:
         self.network = network.eval()
         self.placement = placement
         self.fallbacks = fallbacks(placement)
+        self.interrupted: Callable[[], bool] = never
         self._listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
         self.run(self._move)
 
@@ -108,6 +115,7 @@ class Runner:
 
     def embed(self, look: Look) -> ImageEmbedding:
         """The embedding of a view; computed where it has none."""
+        self._check()
         return look.embedded(self.network.embed_image, self.placement.device)
 
     def decode(self, look: Look, asked: Asked, before: tuple[torch.Tensor, View] | None) -> Answer:
@@ -133,7 +141,9 @@ class Runner:
             extras["order_strength"] = asked.strength
         if asked.inspect:
             extras["trace"] = trace
-        logits = self.network.decode_clicks(self.embed(look), points, labels, carried, **extras).float()
+        embedding = self.embed(look)
+        self._check()
+        logits = self.network.decode_clicks(embedding, points, labels, carried, **extras).float()
         looked = looked_at(self.network, trace, points, labels, logits, asked.strength) if asked.inspect else None
         return Answer(logits, view, carried, looked)
 
@@ -179,6 +189,10 @@ class Runner:
                     raise
             # Outside of the except clause: the traceback held the tensors that filled the memory.
             self._step_down()
+
+    def _check(self) -> None:
+        if self.interrupted():
+            raise Interrupted
 
     def _move(self) -> None:
         """Bring the weights to the device; as ordinary tensors, since the caller may train on."""

@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_ois.errors import InputError
-
-
-class Interrupted(Exception):
-    """The caller's ``interrupted`` said true: there is no result, and nothing is left behind."""
+from napari_ois.errors import Interrupted as Interrupted
 
 
 def never() -> bool:

@@ -1,0 +1,102 @@
+"""One rule: what is accepted is the mask on the screen, and it is the answer to the object's own clicks.
+
+Where that answer is still to come, or the labels are still to be read, Accept waits and is done then.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_warning
+
+from napari_ois._napari.inquiry import question_about
+from napari_ois.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Labels
+
+    from napari_ois._napari.inquiry import Inquiry
+    from napari_ois._napari.session import Session
+
+ASK = "ask"
+"""The overlap rule that leaves it to the user each time; the others are the document's."""
+NOTHING = "There is no object to accept; click on one first."
+
+
+class Acceptance:
+    """Accepts the objects of a session.
+
+    Parameters
+    ----------
+    session : Session
+    inquiry : Inquiry
+        Of the session.
+    """
+
+    def __init__(self, session: Session, inquiry: Inquiry) -> None:
+        self._session, self._inquiry = session, inquiry
+        self._waiting: Callable[[], None] | None = None  # an Accept that waits for its mask
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an Accept waits for its mask."""
+        return self._waiting is not None
+
+    def drop(self) -> None:
+        """Forget the Accept that waits: it was meant for something else."""
+        self._waiting = None
+
+    def resume(self) -> None:
+        """Do what waits."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._try(waiting)
+
+    def accept(self, target: Labels | None, rule: str) -> None:
+        """See :meth:`Session.accept`."""
+        session = self._session
+        session.keep_strokes()
+        obj = session.object
+        self._inquiry.about(question_about(obj), afresh=False)  # a click that is being dragged is none yet
+        again = partial(self.accept, target, rule)
+        if self._inquiry.pending is not None:
+            self._waiting = again
+            session.status.emit("Accepted as soon as the last click is answered.")
+            return
+        mask, canvas = session.layers.shown_mask(), session.workbook.canvas
+        if obj is None or not mask.any():
+            raise InputError(NOTHING)
+        if target is None:
+            layer = canvas.make()
+            session.layers.insert(layer)
+        else:
+            layer = target
+        name = canvas.adopt(layer)
+        if not canvas.ready(name, partial(self._try, again)):
+            session.status.emit(f'Accepted as soon as the labels of "{layer.name}" are known.')
+            return
+        if rule == ASK:
+            overlap = session.document.overlap(obj.number, mask, name)
+            if overlap:
+                session.overlapping.emit(overlap)
+                return
+            rule = "keep"
+        answer = self._inquiry.answer
+        score = None if answer is None else float(answer.prediction.score)
+        accepted = session.document.accept(obj.number, mask, rule=rule, target=name, score=score)
+        session.document.select(None)
+        denied = f", {accepted.denied.area} pixels stay with older objects" if accepted.denied else ""
+        session.status.emit(f'Object {accepted.label} is in "{layer.name}"{denied}. Click on the next one.')
+        session.accepted.emit(layer)
+
+    def _try(self, verb: Callable[[], None]) -> None:
+        """Do what had to wait."""
+        if not self._session.active:
+            return
+        try:
+            verb()
+        except InputError as error:
+            show_warning(str(error))

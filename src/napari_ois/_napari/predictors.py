@@ -1,0 +1,77 @@
+"""One rule: what the viewer asks of a predictor is written here, and how one is made ready for the first click."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari_ois.checkpoints import ModelInfo
+    from napari_ois.segmentation.prediction import Prediction
+    from napari_ois.segmentation.predictor import Predictor
+
+
+class PredictorLike(Protocol):
+    """The part of :class:`napari_ois.Predictor` that the viewer uses."""
+
+    interrupted: Callable[[], bool]
+    """Asked between encoder, decoder and close-ups."""
+
+    @property
+    def device(self) -> str:
+        """Device in use."""
+
+    @property
+    def precision(self) -> str:
+        """Precision in use."""
+
+    @property
+    def model_info(self) -> ModelInfo | None:
+        """Which model it is; None for one in memory."""
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """Normalised depth of the image, (H, W)."""
+
+    def set_image(self, image: Any) -> None:
+        """Embed an image."""
+
+    def predict(self, points: Any, labels: Any, previous: Any = None, *, order_strength: float = 1.0) -> Prediction:
+        """Answer clicks."""
+
+    def state_from_mask(self, mask: Any) -> Any:
+        """Make a state of a mask, to be refined by clicks."""
+
+    def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
+        """Answer the clicks of a prediction again."""
+
+    def twin(self) -> PredictorLike:
+        """Another one on the same network, with an image of its own."""
+
+
+SMALL = 20_000_000
+"""Parameters of a model that answers fast enough on a CPU to be warmed up there."""
+
+PredictorFactory = Callable[[str, str], PredictorLike]
+"""Makes a predictor from the names of a model and a device."""
+
+
+def make_predictor(model: str, device: str) -> PredictorLike:
+    """Load a model; imports torch, so it is called in the worker's thread only."""
+    from napari_ois.segmentation.predictor import Predictor
+
+    predictor = Predictor(model, device=device)
+    info = predictor.model_info
+    if info is not None and info.available and (info.parameters < SMALL or predictor.device != "cpu"):
+        _warm_up(predictor)
+    return predictor
+
+
+def _warm_up(predictor: Predictor) -> None:
+    """Answer one click: what torch prepares at first use is then ready when the user clicks."""
+    side = 64
+    predictor.set_image(np.linspace(0, 1, side * side, dtype=np.float32).reshape(side, side))
+    predictor.predict([(side // 2, side // 2)], [1])
