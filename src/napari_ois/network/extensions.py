@@ -73,8 +73,7 @@ def click_features(image: Tensor, points: Tensor, labels: Tensor, patch: int) ->
     (B, N, C) tensor.
     """
     height, width = image.shape[-2] * patch, image.shape[-1] * patch
-    size = points.new_tensor([width, height])
-    unit = (points.flip(-1) + 0.5) / size * 2 - 1
+    unit = torch.stack([(points[..., 1] + 0.5) / width, (points[..., 0] + 0.5) / height], dim=-1) * 2 - 1
     read = F.grid_sample(image, unit[:, None].to(image.dtype), align_corners=False, padding_mode="border")
     return read[:, :, 0].transpose(1, 2) * (labels >= 0)[..., None]
 

@@ -6,13 +6,12 @@ as an :class:`ImageEmbedding`; what is kept between clicks is the caller's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import torch
 from torch import Tensor, nn
 
 from napari_ois.network.attention import BlockAttention, PromptBlock, object_mask
 from napari_ois.network.decoder import DecoderFeatures, DPTDecoder
+from napari_ois.network.embedding import ImageEmbedding, Prompts
 from napari_ois.network.extensions import (
     ORDER_CHANNELS,
     PREVIOUS_CHANNELS,
@@ -23,7 +22,6 @@ from napari_ois.network.extensions import (
     previous_channel,
 )
 from napari_ois.network.order import (
-    cell_depth,
     depth_at_clicks,
     normalize_depth,
     order_mask,
@@ -31,60 +29,11 @@ from napari_ois.network.order import (
 )
 from napari_ois.network.prompts import (
     DenseEmbedding,
-    Slots,
     SparseEmbedding,
     arrange_slots,
     disk_map,
 )
-
-
-@dataclass(frozen=True)
-class ImageEmbedding:
-    """All that depends on the image alone.
-
-    Attributes
-    ----------
-    features : (B, C, h, w) tensor
-        Image features on the prompt grid.
-    skips : tuple of three tensors
-        The mask decoder's finer maps, coarsest first.
-    depth : (B, 1, H, W) float32 tensor in [0, 1]
-        Normalised depth at input resolution, larger = nearer.
-    raw_depth : (B, 1, H, W) float32 tensor
-        Depth as the decoder gave it (or as it was given), before normalisation.
-    """
-
-    features: Tensor
-    skips: tuple[Tensor, ...]
-    depth: Tensor
-    raw_depth: Tensor
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the network's input in pixels."""
-        return self.depth.shape[-2], self.depth.shape[-1]
-
-    def select(self, index: Tensor) -> ImageEmbedding:
-        """Pick images by ``index`` (K,), repeats allowed: one row for each object to be decoded."""
-        return ImageEmbedding(
-            _pick(self.features, index),
-            tuple(_pick(skip, index) for skip in self.skips),
-            _pick(self.depth, index),
-            _pick(self.raw_depth, index),
-        )
-
-    def with_depth(self, depth: Tensor, *, min_range: float = 0.0) -> ImageEmbedding:
-        """Replace the depth by another source of order, (B, 1, H, W), larger = nearer."""
-        return replace(self, depth=normalize_depth(depth, min_range=min_range), raw_depth=depth)
-
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ImageEmbedding:
-        """Move it; ``dtype`` applies to the features only, since order needs float32."""
-        return ImageEmbedding(
-            self.features.to(device=device, dtype=dtype),
-            tuple(skip.to(device=device, dtype=dtype) for skip in self.skips),
-            self.depth.to(device=device),
-            self.raw_depth.to(device=device),
-        )
+from napari_ois.network.window import Window
 
 
 class OIS(nn.Module):
@@ -177,6 +126,8 @@ class OIS(nn.Module):
         """
         maps = self.encoder(image)
         size = (image.shape[-2], image.shape[-1])
+        if not self.training:  # the decoders' convolutions are faster so, and what they give stays so
+            maps = tuple(x.contiguous(memory_format=torch.channels_last) for x in maps)
         part = self.mask_decoder.image_part(maps)
         if depth is None:
             raw = self.depth_decoder(maps, size).float()
@@ -186,7 +137,8 @@ class OIS(nn.Module):
         features = part.features
         if self.depth_encoder is not None:
             features = features + self.depth_encoder(normalized.to(features.dtype))
-        return ImageEmbedding(features, part.skips, normalized, raw)
+        position = None if self.sparse is None else self.sparse.code.grid(size, self.patch)
+        return ImageEmbedding(features, part.skips, normalized, raw, position)
 
     def decode_clicks(
         self,
@@ -195,9 +147,10 @@ class OIS(nn.Module):
         labels: Tensor,
         previous: Tensor | None = None,
         *,
-        collapse: bool = True,
+        collapse: bool | None = None,
         order_strength: float = 1.0,
         trace: list[BlockAttention] | None = None,
+        window: Window | None = None,
     ) -> Tensor:
         """Predict the mask for the clicks.
 
@@ -210,29 +163,101 @@ class OIS(nn.Module):
             1 positive, 0 negative, -1 no click.
         previous : (B, 1, H, W) float tensor, optional
             Logits that this method returned for the clicks before the newest; None in the first round.
-        collapse : bool
-            Keep equal empty slots as one row (see :func:`arrange_slots`); the result is the same.
+        collapse : bool, optional
+            Keep equal empty slots as one row (see :func:`arrange_slots`); the result is the same. By default on
+            the CPU only: elsewhere, counting the clicks would wait for the device.
         order_strength : float >= 0
             Multiplies every sigma, and in the dense prompt what order says: 1 as trained, 0 without order.
         trace : list, optional
             Takes what each block looked at; its rows are the slots of ``arrange_slots(points, labels)``.
+        window : (top, left, bottom, right), optional
+            Box of the input to answer in; the result is the box's alone, and there the same as without.
 
         Returns
         -------
-        (B, 1, H, W) float32 tensor of logits at input size.
+        (B, 1, H, W) float32 tensor of logits at input size, or of the window's size.
         """
+        prompts = self.place_clicks(
+            embedding,
+            points,
+            labels,
+            previous,
+            # The rows of a trace are those of `arrange_slots` as it is by default.
+            collapse=points.device.type == "cpu" or trace is not None if collapse is None else collapse,
+            order_strength=order_strength,
+        )
+        return self.decode_prompts(
+            prompts, embedding.skips, embedding.input_size, strength=order_strength, trace=trace, window=window
+        )
+
+    def place_clicks(
+        self,
+        embedding: ImageEmbedding,
+        points: Tensor,
+        labels: Tensor,
+        previous: Tensor | None = None,
+        *,
+        collapse: bool,
+        order_strength: float = 1.0,
+    ) -> Prompts:
+        """Make prompts of clicks: the cheap half of :meth:`decode_clicks`, whose shapes follow the clicks."""
         size = embedding.input_size
         probability = None if previous is None else previous.float().sigmoid()
         image = embedding.features
         if self.dense is not None:
             maps = self._dense_maps(embedding, points, labels, probability, order_strength)
             image = image + self.dense(maps.to(image.dtype))
-        if self.sparse is not None:
-            slots = arrange_slots(points, labels, collapse=collapse)
-            image = self._interact(embedding, slots, image, points, labels, probability, order_strength, trace)
-        if self.mixer is not None:
-            image = self.mixer(image)
-        return self.mask_decoder.click_part(DecoderFeatures(image, embedding.skips), size).float()
+        if self.sparse is None:
+            return Prompts(image)
+        slots = arrange_slots(points, labels, collapse=collapse)
+        initial = self.sparse(slots, size).to(image.dtype)
+        if self.sparse_features:
+            initial = initial + click_features(embedding.features, slots.points, slots.labels, self.patch)
+        order = None
+        if self.use_order and order_strength > 0:
+            reference, exists = positive_reference(depth_at_clicks(embedding.depth, points), labels)
+            depths = depth_at_clicks(embedding.depth, slots.points)
+            order = order_mask(embedding.cells, depths, slots.labels, reference, exists, slots.half)
+        allowed = None
+        if probability is not None:
+            allowed = object_mask(probability, slots.labels.shape[1], slots.half, self.patch)
+        key_bias = None if slots.log_count is None else slots.log_count[:, None, None].to(image.dtype)
+        position = self.sparse.code.grid(size, self.patch) if embedding.position is None else embedding.position
+        return Prompts(image, initial, position.to(image.dtype), order, allowed, key_bias)
+
+    def decode_prompts(
+        self,
+        prompts: Prompts,
+        skips: tuple[Tensor, ...],
+        size: tuple[int, int],
+        *,
+        strength: float = 1.0,
+        trace: list[BlockAttention] | None = None,
+        window: Window | None = None,
+    ) -> Tensor:
+        """Answer prompts: the dear half of :meth:`decode_clicks`; with 48 slots its shapes are always the same."""
+        image = self.interact(prompts, strength=strength, trace=trace)
+        return self.mask_decoder.click_part(DecoderFeatures(image, skips), size, window).float()
+
+    def interact(self, prompts: Prompts, *, strength: float = 1.0, trace: list[BlockAttention] | None = None) -> Tensor:
+        """Run the prompt blocks; (B, C, h, w) image features that know of the clicks."""
+        image = prompts.image
+        if prompts.initial is not None:
+            sparse, flat = prompts.initial, image.flatten(2).transpose(1, 2)
+            for block in self.blocks:
+                sparse, flat = block(
+                    sparse,
+                    flat,
+                    initial=prompts.initial,
+                    position=prompts.position,
+                    order=prompts.order,
+                    allowed=prompts.allowed,
+                    key_bias=prompts.key_bias,
+                    strength=strength,
+                    trace=trace,
+                )
+            image = flat.transpose(1, 2).unflatten(2, image.shape[-2:])
+        return image if self.mixer is None else self.mixer(image)
 
     def forward(
         self,
@@ -259,59 +284,3 @@ class OIS(nn.Module):
         if self.dense_previous:
             maps.append(previous_channel(probability, embedding.depth))
         return torch.cat(maps, dim=1)
-
-    def _interact(
-        self,
-        embedding: ImageEmbedding,
-        slots: Slots,
-        image: Tensor,
-        points: Tensor,
-        labels: Tensor,
-        probability: Tensor | None,
-        strength: float,
-        trace: list[BlockAttention] | None,
-    ) -> Tensor:
-        """Run the prompt blocks on (B, C, h, w) features."""
-        assert self.sparse is not None
-        size, dtype = embedding.input_size, image.dtype
-        initial = self.sparse(slots, size).to(dtype)
-        if self.sparse_features:
-            initial = initial + click_features(embedding.features, slots.points, slots.labels, self.patch)
-        order = None
-        if self.use_order and strength > 0:
-            reference, exists = positive_reference(depth_at_clicks(embedding.depth, points), labels)
-            order = order_mask(
-                cell_depth(embedding.depth, self.patch),
-                depth_at_clicks(embedding.depth, slots.points),
-                slots.labels,
-                reference,
-                exists,
-                slots.half,
-            )
-        count = slots.labels.shape[1]
-        allowed = None if probability is None else object_mask(probability, count, slots.half, self.patch)
-        key_bias = None if slots.log_count is None else slots.log_count[:, None, None].to(dtype)
-        position = self.sparse.code.grid(size, self.patch).to(dtype)
-        sparse, flat = initial, image.flatten(2).transpose(1, 2)
-        for block in self.blocks:
-            sparse, flat = block(
-                sparse,
-                flat,
-                initial=initial,
-                position=position,
-                order=order,
-                allowed=allowed,
-                key_bias=key_bias,
-                strength=strength,
-                trace=trace,
-            )
-        return flat.transpose(1, 2).unflatten(2, image.shape[-2:])
-
-
-def _pick(maps: Tensor, index: Tensor) -> Tensor:
-    """Rows of (B, C, H, W) maps, channels last.
-
-    Plain indexing adds its gradients up in whatever order threads come; this way round two trainings from
-    one seed stay equal to the last bit.
-    """
-    return maps.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)

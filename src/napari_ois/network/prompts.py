@@ -158,17 +158,18 @@ def disk_map(points: Tensor, labels: Tensor, input_size: tuple[int, int]) -> Ten
     batch = len(labels)
     device = points.device
     reach = torch.arange(-DISK_RADIUS, DISK_RADIUS + 1, device=device)
-    rows, columns = torch.meshgrid(reach, reach, indexing="ij")
-    inside = rows**2 + columns**2 <= DISK_RADIUS**2
-    row = torch.floor(points[..., 0, None] + 0.5).long() + rows[inside]
-    column = torch.floor(points[..., 1, None] + 0.5).long() + columns[inside]
-    drawn = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    drawn &= (labels >= 0)[..., None]
-    image = torch.arange(batch, device=device)[:, None, None].expand_as(row)
-    channel = (labels == 0).long()[..., None].expand_as(row)
-    maps = torch.zeros(batch, 2, height, width, device=device)
-    maps[image[drawn], channel[drawn], row[drawn], column[drawn]] = 1.0
-    return maps
+    rows, columns = (axis.flatten() for axis in torch.meshgrid(reach, reach, indexing="ij"))
+    row = torch.floor(points[..., 0, None] + 0.5).long() + rows
+    column = torch.floor(points[..., 1, None] + 0.5).long() + columns
+    drawn = (rows**2 + columns**2 <= DISK_RADIUS**2) & (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    drawn = drawn & (labels >= 0)[..., None]
+    first = 2 * torch.arange(batch, device=device)[:, None, None] + (labels == 0).long()[..., None]
+    place = (first * height + row) * width + column
+    # What is not drawn goes to a pixel beyond the last: picking out the rest would wait for the device.
+    beyond = batch * 2 * height * width
+    maps = torch.zeros(beyond + 1, device=device)
+    maps.index_fill_(0, torch.where(drawn, place, beyond).flatten(), 1.0)
+    return maps[:beyond].view(batch, 2, height, width)
 
 
 class DenseEmbedding(nn.Module):

@@ -16,6 +16,7 @@ from napari_ois.errors import InputError
 from napari_ois.network.decoder import DecoderFeatures, DPTDecoder
 from napari_ois.network.encoder import PixelNorm
 from napari_ois.network.ois import OIS
+from napari_ois.network.window import Window
 
 if TYPE_CHECKING:
     from transformers import DepthAnythingConfig
@@ -114,15 +115,17 @@ class FrozenDepthDecoder(DPTDecoder):
     it runs once per image only.
     """
 
-    def click_part(self, features: DecoderFeatures, output_size: tuple[int, int]) -> Tensor:
+    def click_part(
+        self, features: DecoderFeatures, output_size: tuple[int, int], window: Window | None = None
+    ) -> Tensor:
         """Run as :meth:`DPTDecoder.click_part` does, outside of any autocast."""
         device = features.features.device.type
         if not torch.is_autocast_enabled(device):
-            return super().click_part(features, output_size)
+            return super().click_part(features, output_size, window)
         dtype = self.head.conv3.weight.dtype
         whole = DecoderFeatures(features.features.to(dtype), tuple(skip.to(dtype) for skip in features.skips))
         with torch.autocast(device, enabled=False):
-            return super().click_part(whole, output_size)
+            return super().click_part(whole, output_size, window)
 
 
 def build_vit(size: ViTSize, **switches: Any) -> OIS:
