@@ -42,7 +42,7 @@ def evaluate(
     model: str,
     device: str,
     precision: str,
-    input_size: int | None,
+    input_size: int | str | None,
 ) -> None:
     """Measure methods on the objects of DATA by robot clicks.
 

@@ -38,7 +38,7 @@ def inspect(
     model: str,
     device: str,
     precision: str,
-    input_size: int | None,
+    input_size: int | str | None,
     **order: Any,
 ) -> None:
     """Show what order did to the mask of an object of IMAGE.

@@ -51,6 +51,24 @@ class InOrder(click.Command):
         return super().parse_args(ctx, args)
 
 
+class InputSize(click.ParamType):
+    """Pixels, or a word for them."""
+
+    name = "pixels"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str | None:
+        """``"512"`` -> 512, ``"fast"`` -> ``"fast"``, ``"auto"`` -> None."""
+        from napari_ois.segmentation.quality import QUALITIES
+
+        if isinstance(value, int) or value in QUALITIES:
+            return value
+        if value == "auto":
+            return None
+        if not str(value).isdecimal():
+            self.fail(f'"{value}" is no input size; give {", ".join(QUALITIES)}, auto, or pixels.', param, ctx)
+        return int(value)
+
+
 class RowColumn(click.ParamType):
     """A place in the image, written ROW,COL."""
 
@@ -70,7 +88,11 @@ class RowColumn(click.ParamType):
 def model_options(command: Any) -> Any:
     """Options of every command that runs a model."""
     for option in (
-        click.option("--input-size", type=int, help="Longest side of the network's input."),
+        click.option(
+            "--input-size",
+            type=InputSize(),
+            help="Longest side of the network's input: fast, balanced, full, or pixels.",
+        ),
         click.option("--precision", default="auto", show_default=True, help="auto, fp32, half, bf16, fp16."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
         click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name or checkpoint file."),
@@ -79,7 +101,7 @@ def model_options(command: Any) -> Any:
     return command
 
 
-def load_predictor(model: str, device: str, precision: str, input_size: int | None) -> Predictor:
+def load_predictor(model: str, device: str, precision: str, input_size: int | str | None) -> Predictor:
     """Make a predictor from the options of :func:`model_options`."""
     from napari_ois.segmentation.predictor import Predictor
 

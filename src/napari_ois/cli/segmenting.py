@@ -39,7 +39,7 @@ def segment(
     model: str,
     device: str,
     precision: str,
-    input_size: int | None,
+    input_size: int | str | None,
     **order: Any,
 ) -> None:
     """Segment one object of IMAGE by clicks.

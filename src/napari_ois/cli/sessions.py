@@ -38,7 +38,7 @@ def replay(
     model: str,
     device: str,
     precision: str,
-    input_size: int | None,
+    input_size: int | str | None,
 ) -> None:
     """Make the labels of SESSION again from its clicks on IMAGE.
 
@@ -129,10 +129,10 @@ class _Model:
 
     name: str
     precision: str
-    input_size: int | None
+    input_size: int | str | None
 
     @classmethod
-    def of(cls, ctx: click.Context, saved: Session, name: str, precision: str, input_size: int | None) -> _Model:
+    def of(cls, ctx: click.Context, saved: Session, name: str, precision: str, input_size: int | str | None) -> _Model:
         then = saved.model
 
         def given(option: str) -> bool:

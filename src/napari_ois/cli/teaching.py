@@ -69,7 +69,7 @@ def depth_accuracy(
     model: str,
     device: str,
     precision: str,
-    input_size: int | None,
+    input_size: int | str | None,
 ) -> None:
     """Measure how often the estimated depth orders two pixels of DATA as measured depth does.
 
@@ -96,7 +96,7 @@ def order_control(
     model: str,
     device: str,
     precision: str,
-    input_size: int | None,
+    input_size: int | str | None,
 ) -> None:
     """Measure what order is worth: the same clicks with true, constant and estimated depth.
 

@@ -49,14 +49,15 @@ class Method:
     name : str
         See the table above.
     device, precision : str
-    input_size : int or None
+    input_size : int, str or None
+        None is the full size, on every device.
         As :class:`napari_ois.Predictor` takes them.
     """
 
     name: str
     device: str = "auto"
     precision: str = "auto"
-    input_size: int | None = None
+    input_size: int | str | None = None
 
     @property
     def is_model(self) -> bool:
@@ -90,19 +91,20 @@ class Method:
     def _make_model(self) -> ClickPredictor:
         from napari_ois.network import PRESETS
         from napari_ois.segmentation.predictor import Predictor
+        from napari_ois.segmentation.quality import choose_input_size
 
         model, switches = parse_model(self.name)
         options = {
             "device": self.device,
             "precision": self.precision,
-            "input_size": self.input_size,
+            "input_size": self.input_size or "full",  # on every device what the model is measured at
             **{key: switches.pop(key) for key in PREDICTOR_SWITCHES if key in switches},
         }
         if not switches:
             return Predictor(model, **options)
         network, info = load_network(self.name)
         preset = PRESETS[info.preset]
-        options["input_size"] = options["input_size"] or preset.input_size
+        options["input_size"] = choose_input_size(options["input_size"], preset, "cpu")
         options.setdefault("close_up", preset.close_up)
         return Predictor.from_network(network, multiple=preset.multiple, info=info, **options)
 

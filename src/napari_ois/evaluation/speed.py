@@ -188,9 +188,11 @@ def sat_batched(
 def _sat_of(method: Method, network: OIS, preset_name: str, image: Any, device: str, grid: int) -> float:
     """The batched SAT latency with a method's own options."""
     from napari_ois.network import PRESETS
+    from napari_ois.segmentation.quality import choose_input_size
 
     preset = PRESETS[preset_name]
-    side = parse_model(method.name)[1].get("input_size") or method.input_size or preset.input_size
+    wanted: int | str = parse_model(method.name)[1].get("input_size") or method.input_size or "full"
+    side = choose_input_size(wanted, preset, "cpu")
     return sat_batched(
         network,
         image,

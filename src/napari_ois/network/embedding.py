@@ -58,6 +58,16 @@ class ImageEmbedding:
             self.position,
         )
 
+    def repeated(self, count: int) -> ImageEmbedding:
+        """One image for ``count`` objects: views, no copies; for what is only read."""
+        return ImageEmbedding(
+            self.features.expand(count, -1, -1, -1),
+            tuple(skip.expand(count, -1, -1, -1) for skip in self.skips),
+            self.depth.expand(count, -1, -1, -1),
+            self.raw_depth.expand(count, -1, -1, -1),
+            self.position,
+        )
+
     def with_depth(self, depth: Tensor, *, min_range: float = 0.0) -> ImageEmbedding:
         """Replace the depth by another source of order, (B, 1, H, W), larger = nearer."""
         return replace(self, depth=normalize_depth(depth, min_range=min_range), raw_depth=depth)

@@ -26,8 +26,8 @@ class Preset:
     ----------
     name : str
     encoder : "compact" or "vit"
-    input_size : int
-        Longest side of the network's input in pixels.
+    sizes : three ints
+        Longest side of the network's input in pixels: fast, balanced, and full, which is what it is trained at.
     multiple : int
         Both sides of the input are multiples of it.
     dim : int
@@ -42,12 +42,17 @@ class Preset:
 
     name: str
     encoder: Literal["compact", "vit"]
-    input_size: int
+    sizes: tuple[int, int, int]
     multiple: int
     dim: int
     backbone: str = ""
     close_up: bool = False
     switches: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def input_size(self) -> int:
+        """The full size."""
+        return self.sizes[-1]
 
 
 _COMPACT_SWITCHES: dict[str, Any] = {
@@ -62,11 +67,12 @@ _COMPACT_SWITCHES: dict[str, Any] = {
 _DEPTH_ANYTHING = "depth-anything/Depth-Anything-V2-{}-hf"
 
 _PRESETS = [
-    Preset("ois-compact", "compact", 192, 32, 64, close_up=True, switches=_COMPACT_SWITCHES),
+    Preset("ois-compact", "compact", (128, 160, 192), 32, 64, close_up=True, switches=_COMPACT_SWITCHES),
     *(
-        Preset(f"ois-{short}{suffix}", "vit", side, 14, dim, backbone=_DEPTH_ANYTHING.format(size))
-        # 1022 and 2044 are the multiples of the patch next to the paper's 1024 and 2048.
-        for suffix, side in (("", 1022), ("-2048", 2044))
+        Preset(f"ois-{short}{suffix}", "vit", sizes, 14, dim, backbone=_DEPTH_ANYTHING.format(size))
+        # 1022 and 2044 are the multiples of the patch next to the paper's 1024 and 2048; 518 is what Depth
+        # Anything was trained at.
+        for suffix, sizes in (("", (518, 770, 1022)), ("-2048", (1022, 1540, 2044)))
         for short, dim, size in (("vits", 64, "Small"), ("vitb", 128, "Base"), ("vitl", 256, "Large"))
     ),
 ]

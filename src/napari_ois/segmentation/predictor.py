@@ -18,6 +18,7 @@ from napari_ois.segmentation.image import Geometry, resize
 from napari_ois.segmentation.looks import look_and_answer
 from napari_ois.segmentation.placement import place
 from napari_ois.segmentation.prediction import Prediction, PredictionState
+from napari_ois.segmentation.quality import checked_input_size, choose_input_size
 from napari_ois.segmentation.results import at_image_resolution, sure_of
 from napari_ois.segmentation.runner import Asked, Runner
 from napari_ois.segmentation.scene import Scene
@@ -46,16 +47,19 @@ class Predictor:
         ``"auto"`` (CUDA, then MPS, then CPU), or a device's name such as ``"cpu"`` or ``"cuda:1"``.
     precision : str
         ``"auto"`` (half on CUDA, else fp32), ``"fp32"``, ``"half"``, ``"bf16"`` or ``"fp16"``.
-    input_size : int, optional
-        Longest side of the network's input in pixels; by default the preset's own.
+    input_size : int or str, optional
+        Longest side of the network's input in pixels, or ``"fast"``, ``"balanced"``, ``"full"`` (what the
+        weights were trained at). By default full; for a ViT preset balanced on MPS and fast on the CPU.
     close_up : bool, optional
         Whether a small object is looked at again in a close-up of the image, which costs the click one
         embedding more, the next ones nothing; by default the preset's own choice.
+    compiled : bool
+        Compile the network: faster afterwards, but the first image and the first click take minutes.
 
     Raises
     ------
     InputError
-        If the device or the precision is not offered here.
+        If the device, the precision or the input size is not offered here, or nothing can be compiled here.
     WeightsError
         If there is no such model, or its file is damaged.
 
@@ -74,18 +78,21 @@ class Predictor:
         model: str | Path = "ois-compact",
         device: str = "auto",
         precision: str = "auto",
-        input_size: int | None = None,
+        input_size: int | str | None = None,
         close_up: bool | None = None,
+        compiled: bool = False,
     ) -> None:
         from napari_ois.checkpoints import load_model
         from napari_ois.network import PRESETS
 
         placement = place(device, precision)
-        _check_input_size(input_size)
         network, info = load_model(model)
         preset = PRESETS[info.preset]
+        side = choose_input_size(input_size, preset, placement.device.type)
         closer = preset.close_up if close_up is None else close_up
-        self._join(Runner(network, placement), info, input_size or preset.input_size, preset.multiple, closer)
+        boxed = preset.encoder == "vit" and side < preset.input_size
+        runner = Runner(network, placement, compiled=compiled, boxed=boxed)
+        self._join(runner, info, side, preset.multiple, closer)
 
     @classmethod
     def from_network(
@@ -103,7 +110,7 @@ class Predictor:
 
         The network is moved to the device and put in evaluation mode; nothing is copied.
         """
-        _check_input_size(input_size)
+        checked_input_size(input_size)
         predictor = cls.__new__(cls)
         predictor._join(Runner(network, place(device, precision)), info, input_size, multiple, close_up)
         return predictor
@@ -371,8 +378,3 @@ def _checked_strength(strength: float) -> float:
     if not 0 <= strength <= MOST_STRENGTH:  # NaN is refused too
         raise InputError(f"order_strength={strength} is out of range; give 0 (order off) to {MOST_STRENGTH:g}.")
     return float(strength)
-
-
-def _check_input_size(input_size: int | None) -> None:
-    if input_size is not None and not 32 <= input_size <= 8192:
-        raise InputError(f"input_size={input_size} is out of range; give 32 to 8192 pixels, or leave it out.")

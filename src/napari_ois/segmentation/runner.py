@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_ois.errors import Interrupted, OISError
+from napari_ois.segmentation.boxed import refine_in_box
 from napari_ois.segmentation.inspection import Looked, looked_at
 from napari_ois.segmentation.placement import Placement, fallbacks, is_out_of_memory
 from napari_ois.segmentation.stack_planes import never
@@ -24,6 +25,7 @@ from napari_ois.segmentation.view import View, carry
 if TYPE_CHECKING:
     from napari_ois.network import OIS, ImageEmbedding
     from napari_ois.network.attention import BlockAttention
+    from napari_ois.network.compiled import CompiledHalves
     from napari_ois.segmentation.scene import Look
 
 Result = TypeVar("Result")
@@ -88,6 +90,10 @@ class Runner:
     network : OIS
         Moved to the device and put in evaluation mode.
     placement : Placement
+    compiled : bool
+        Run compiled halves of the network where shapes allow it; see :class:`CompiledHalves`.
+    boxed : bool
+        Answer later clicks around the mask before only, where nothing is compiled; see :func:`refine_in_box`.
 
     Attributes
     ----------
@@ -95,8 +101,10 @@ class Runner:
         Asked before the encoder and before the decoder; where it says true, :class:`Interrupted` is raised.
     """
 
-    def __init__(self, network: OIS, placement: Placement) -> None:
+    def __init__(self, network: OIS, placement: Placement, *, compiled: bool = False, boxed: bool = False) -> None:
         self.network = network.eval()
+        self._compiled, self._boxed = compiled, boxed and not compiled
+        self._halves: OIS | CompiledHalves = network
         self.placement = placement
         self.fallbacks = fallbacks(placement)
         self.interrupted: Callable[[], bool] = never
@@ -116,7 +124,7 @@ class Runner:
     def embed(self, look: Look) -> ImageEmbedding:
         """The embedding of a view; computed where it has none."""
         self._check()
-        return look.embedded(self.network.embed_image, self.placement.device)
+        return look.embedded(self._halves.embed_image, self.placement.device)
 
     def decode(self, look: Look, asked: Asked, before: tuple[torch.Tensor, View] | None) -> Answer:
         """Answer the clicks in one view; those outside of it say nothing about what is in it.
@@ -143,7 +151,10 @@ class Runner:
             extras["trace"] = trace
         embedding = self.embed(look)
         self._check()
-        logits = self.network.decode_clicks(embedding, points, labels, carried, **extras).float()
+        if self._boxed and carried is not None and not extras:
+            logits = refine_in_box(self.network, embedding, points, labels, carried, threshold=MASK_LOGIT)
+        else:
+            logits = self._halves.decode_clicks(embedding, points, labels, carried, **extras).float()
         looked = looked_at(self.network, trace, points, labels, logits, asked.strength) if asked.inspect else None
         return Answer(logits, view, carried, looked)
 
@@ -163,7 +174,7 @@ class Runner:
         """
         device = self.placement.device
         clicks = torch.from_numpy(look.geometry.to_input(look.view.local(points))).to(device)
-        copies = self.embed(look).select(torch.zeros(len(clicks), dtype=torch.long, device=device))
+        copies = self.embed(look).repeated(len(clicks))
         ones = torch.ones(len(clicks), 1, dtype=torch.long, device=device)
         return self.network.decode_clicks(copies, clicks[:, None], ones)[:, 0].float()
 
@@ -198,6 +209,10 @@ class Runner:
         """Bring the weights to the device; as ordinary tensors, since the caller may train on."""
         with torch.inference_mode(False):
             self.network.to(self.placement.device)
+        if self._compiled:
+            from napari_ois.network.compiled import CompiledHalves
+
+            self._halves = CompiledHalves(self.network)
 
     def _step_down(self) -> None:
         full = self.placement
