@@ -15,6 +15,7 @@ from napari.components import ViewerModel
 from napari.utils._proxies import ReadOnlyWrapper
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 
+from napari_ois._napari.preferences import FileStore
 from napari_ois._napari.widget import OISWidget
 from napari_ois.errors import InputError
 
@@ -82,6 +83,14 @@ def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "journals"
     monkeypatch.setattr("napari_ois.annotation.journal.default_folder", lambda: folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileStore:
+    """Preferences of this test: the user's own are neither read nor written."""
+    store = FileStore(tmp_path / "config" / "preferences.json")
+    monkeypatch.setattr("napari_ois._napari.widget.open_store", lambda: store)
+    return store
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_each_key_is_named_by_a_button(started) -> None:
     buttons = [started.positive, started.accept_button, started.undo_button, started.redo_button, started.clear_button]
     buttons += [started.objects.next_button, started.objects.previous_button, started.objects.reopen_button]
     for key in KEYS.values():
-        assert any(f"ey: {key}" in button.toolTip() or f"key {key}" in button.toolTip() for button in buttons), key
+        assert any(f"Key: {key}" in button.toolTip() and f"({key})" in button.text() for button in buttons), key
     bound = {str(key) for key in started.session.layers.clicks.keymap}
     assert bound == set(KEYS.values())
     layer = started.session.layers.clicks

@@ -112,3 +112,8 @@ def save_session() -> None:
 def load_session() -> None:
     """Bring back the objects of a file."""
     _do(lambda widget: widget.load_session())
+
+
+def open_preferences() -> None:
+    """Show the preferences."""
+    _do(lambda widget: widget.open_preferences())

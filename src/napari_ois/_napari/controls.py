@@ -22,7 +22,9 @@ from superqt import QCollapsible
 
 from napari_ois._napari import settings
 from napari_ois._napari.bar import Bar
+from napari_ois._napari.key_button import KeyButton, show_keys
 from napari_ois._napari.objects_panel import ObjectsPanel
+from napari_ois._napari.preferences import Preferences
 from napari_ois.annotation.history import History
 from napari_ois.checkpoints import list_models
 
@@ -78,12 +80,11 @@ class Controls(QWidget):
         self.start_button = _button("Start", "Embed the plane shown and begin to click.")
         self.positive = _polarity_button("+ Positive", settings.POSITIVE)
         self.negative = _polarity_button("− Negative", settings.NEGATIVE)
-        self.undo_button = _button(f"Undo ({settings.KEY_UNDO})", "")
-        self.redo_button = _button(f"Redo ({settings.KEY_REDO})", "")
-        self.clear_button = _button(f"Clear ({settings.KEY_CLEAR})", f"Take all clicks away. Key: {settings.KEY_CLEAR}")
-        self.accept_button = _button(
-            f"Accept ({settings.KEY_ACCEPT})",
-            f"Write the object with a new id; older objects keep their pixels. Key: {settings.KEY_ACCEPT}",
+        self.undo_button = KeyButton("Undo", "", "undo")
+        self.redo_button = KeyButton("Redo", "", "redo")
+        self.clear_button = KeyButton("Clear", "Take all clicks away.", "clear")
+        self.accept_button = KeyButton(
+            "Accept", "Write the object with a new id; older objects keep their pixels.", "accept"
         )
         self.overlap_bar, self.recovery_bar = Bar(), Bar()
         self.objects = ObjectsPanel()
@@ -112,12 +113,29 @@ class Controls(QWidget):
         """Say on the buttons what can be undone and redone."""
         undo = None if history is None else history.undo_text
         redo = None if history is None else history.redo_text
-        for button, text, nothing, key in (
-            (self.undo_button, undo, "Nothing to undo.", settings.KEY_UNDO),
-            (self.redo_button, redo, "Nothing to redo.", settings.KEY_REDO),
+        for button, text, nothing in (
+            (self.undo_button, undo, "Nothing to undo."),
+            (self.redo_button, redo, "Nothing to redo."),
         ):
             button.setEnabled(text is not None)
-            button.setToolTip(f"{text or nothing} Key: {key}" if text is None else f"{text}. Key: {key}")
+            button.tell(nothing if text is None else f"{text}.")
+
+    def show_preferences(self, preferences: Preferences) -> None:
+        """Name the keys, and colour what stands for clicks, as the user wants it."""
+        show_keys(self, preferences.keys)
+        for button, kind in ((self.positive, settings.POSITIVE), (self.negative, settings.NEGATIVE)):
+            colour = preferences.colours[kind]
+            button.setStyleSheet(f"QPushButton:checked {{ background-color: {colour}; }}")
+
+    def add_panel(self, title: str, content: QWidget) -> None:
+        """Add a topic, folded away."""
+        self.panels.addWidget(fold(title, content, opened=False))
+
+    def open_panel(self, title: str) -> None:
+        """Unfold a topic."""
+        for part in self.findChildren(QCollapsible):
+            if part.text() == title:
+                part.expand(animate=False)
 
     def _lay_out(self) -> None:
         """Stack the parts; on a low screen they scroll, so that the window need not be as high as they are."""
@@ -163,13 +181,9 @@ def _model_choice() -> ComboBox:
     return choice
 
 
-def _polarity_button(text: str, kind: str) -> QPushButton:
-    button = _button(
-        f"{text} ({settings.KEY_POLARITY})",
-        f"The next click is {kind}. Switch with the key {settings.KEY_POLARITY}",
-    )
+def _polarity_button(text: str, kind: str) -> KeyButton:
+    button = KeyButton(text, f"The next click is {kind}; the key switches.", "toggle_polarity")
     button.setCheckable(True)
-    button.setStyleSheet(f"QPushButton:checked {{ background-color: {settings.COLORS[kind]}; }}")
     return button
 
 

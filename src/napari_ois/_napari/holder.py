@@ -5,12 +5,13 @@ Session, worker, errands, workbooks, and what listens to the viewer's layers.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_ois._napari import settings
 from napari_ois._napari.activity import Activity
 from napari_ois._napari.errands import Errands
-from napari_ois._napari.predictors import PredictorFactory
+from napari_ois._napari.predictors import PredictorFactory, make_predictor
+from napari_ois._napari.preferences import Preferences, Store
 from napari_ois._napari.workbook import Workbook
 from napari_ois._napari.worker import Failure, InferenceWorker
 
@@ -30,22 +31,40 @@ class Holder:
     Parameters
     ----------
     viewer : napari.Viewer
-    factory : callable
-        Makes a predictor.
+    factory : callable or None
+        Makes a predictor; by default :func:`make_predictor`, as the user prefers it.
+    store : Store
+        Of the user's preferences.
     """
 
-    def __init__(self, viewer: napari.viewer.Viewer, factory: PredictorFactory) -> None:
+    def __init__(self, viewer: napari.viewer.Viewer, factory: PredictorFactory | None, store: Store) -> None:
         self.session: Session | None = None
         self.worker: InferenceWorker | None = None
         self.errands: Errands | None = None
         self.activity = Activity()
+        self.store = store
+        self.preferences: Preferences = store.load()
         self.journal_folder: Path | None = None
-        self.keep_journal = settings.JOURNAL
+        self.keep_journal = self.preferences.keep_journal
         self._viewer = viewer
         self._factory = factory
         self._workbooks: list[Workbook] = []
         self._events = [getattr(viewer.layers.events, n) for n in ("inserted", "removed", "reordered")]
         self._listener: Callable[..., None] | None = None
+        self._follower: Callable[[], None] | None = None
+        self._options: dict[str, Any] = {}  # what the worker's models are loaded with
+
+    def read_preferences(self) -> Preferences:
+        """Read what the user prefers now."""
+        before, self.preferences = self.preferences, self.store.load()
+        if before.keep_journal != self.preferences.keep_journal:
+            self.keep_journal = self.preferences.keep_journal
+        return self.preferences
+
+    def follow(self, callback: Callable[[], None]) -> None:
+        """Have a function called when preferences change."""
+        if self._follower is None:
+            self._follower = self.store.listen(callback)
 
     def listen(self, callback: Callable[..., None]) -> None:
         """Have a function called when layers come or go."""
@@ -55,9 +74,14 @@ class Holder:
                 emitter.connect(callback)
 
     def open_worker(self, on_failed: Callable[[Failure], None]) -> InferenceWorker:
-        """Give the worker; one that runs is kept, and with it its model."""
+        """Give the worker; one that runs is kept, and with it its model, unless that is to be loaded otherwise."""
+        options = self.preferences.model_options if self._factory is None else {}
+        if self.worker is not None and options != self._options:
+            self.worker.close()
+            self.worker = None
         if self.worker is None:
-            self.worker = InferenceWorker(self._factory)
+            self._options = options
+            self.worker = InferenceWorker(self._factory or partial(make_predictor, **options))
             self.worker.failed.connect(on_failed)
         return self.worker
 
@@ -74,7 +98,7 @@ class Holder:
                 self._viewer,
                 image,
                 self.errands,
-                folder=self.journal_folder,
+                folder=self.journal_folder or self.preferences.folder,
                 journal=self.keep_journal,
                 in_use=self._journals,
             )
@@ -105,6 +129,9 @@ class Holder:
         if worker is not None:
             worker.close()
         self.activity.show("")
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            follower()
         listener, self._listener = self._listener, None
         if listener is not None:
             for emitter in self._events:

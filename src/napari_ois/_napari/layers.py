@@ -25,7 +25,7 @@ from napari_ois._napari.plane import GEOMETRY, Plane
 from napari_ois.annotation import Clicks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import napari
 
@@ -133,6 +133,10 @@ class SessionLayers:
         if len(kinds):
             names = [settings.SYMBOLS.get(kind, "disc") for kind in kinds]
             self.clicks.symbol = names
+
+    def set_colours(self, colours: Mapping[str, str]) -> None:
+        """Give clicks the colour of their polarity."""
+        self.clicks.face_color_cycle = dict(colours)
 
     def set_polarity(self, positive: bool) -> None:
         """Say what the next click will be."""
@@ -254,7 +258,8 @@ class SessionLayers:
         """Place every layer where the image is now."""
         geometry = self._plane.geometry(self._image)
         for layer in self._made:
-            for name, value in geometry.items():
+            placed = self._plane.geometry(self._image, full=True) if layer == self.clicks else geometry
+            for name, value in placed.items():
                 setattr(layer, name, value)
 
     def _make_clicks(self) -> Points:
@@ -269,8 +274,8 @@ class SessionLayers:
             face_color_cycle=dict(settings.COLORS),
             border_color="white",
             border_width=0.12,
-            size=max(3.0, max(plane.shape) / 60),
-            **plane.geometry(self._image),
+            size=max(3.0, max(plane.full) / 60),
+            **plane.geometry(self._image, full=True),
         )
 
     def _make_preview(self) -> Labels:

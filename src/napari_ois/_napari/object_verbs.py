@@ -13,8 +13,9 @@ from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QColorDialog
 
-from napari_ois._napari.controls import WELCOME, Controls
+from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.plane import show_plane
+from napari_ois._napari.preference_verbs import PreferenceVerbs
 from napari_ois._napari.session import Session
 from napari_ois.errors import InputError, OISError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 NONE_CHOSEN = "No object is chosen; click on one in the list of objects first."
 
 
-class ObjectVerbs(Controls):
+class ObjectVerbs(PreferenceVerbs):
     """The part of the widget that goes from object to object."""
 
     _viewer: napari.viewer.Viewer

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import QModelIndex, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QPushButton, QTableView, QVBoxLayout, QWidget
 
-from napari_ois._napari import settings
+from napari_ois._napari.key_button import KeyButton
 from napari_ois._napari.object_model import NAME, SLICE, STATE, ObjectModel, Row
 
 TABLE_HEIGHT = 140
@@ -39,15 +39,13 @@ class ObjectsPanel(QWidget):
         self.model.dataChanged.connect(self._fit)
         self.table.doubleClicked.connect(self._on_double_click)
         self.table.clicked.connect(self._on_click)
-        self.previous_button = _button(
-            f"◀ ({settings.KEY_PREVIOUS})", "Go to the object before.", settings.KEY_PREVIOUS
-        )
-        self.next_button = _button(f"▶ ({settings.KEY_NEXT})", "Go to the next object.", settings.KEY_NEXT)
-        self.reopen_button = _button(
-            f"Reopen ({settings.KEY_REOPEN})",
+        self.previous_button = KeyButton("◀", "Go to the object before.", "previous_object")
+        self.next_button = KeyButton("▶", "Go to the next object.", "next_object")
+        self.reopen_button = KeyButton(
+            "Reopen",
             "Take the object out of the labels and go on clicking; accepted again, it keeps its label. "
             "A double click on its row does the same.",
-            settings.KEY_REOPEN,
+            "reopen_object",
         )
         self.new_button = _button("New", "Begin another object; the one that you are at stays open.")
         self.seed_button = _button(
@@ -63,6 +61,7 @@ class ObjectsPanel(QWidget):
             ((1, 0), self.reopen_button), ((1, 1), self.colour_button), ((1, 2), self.delete_button),
             ((2, 0, 1, 3), self.seed_button),
         ):  # fmt: skip
+            button.setMinimumWidth(40)
             buttons.addWidget(button, *place)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -140,8 +139,7 @@ class _Table(QTableView):
         return QSize(200, TABLE_HEIGHT)
 
 
-def _button(text: str, tip: str, key: str | None = None) -> QPushButton:
+def _button(text: str, tip: str) -> QPushButton:
     button = QPushButton(text)
-    button.setToolTip(tip if key is None else f"{tip} Key: {key}")
-    button.setMinimumWidth(40)
+    button.setToolTip(tip)
     return button

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from napari_ois._napari.preference_panel import PreferencePanel
+from napari_ois._napari.preference_verbs import PREFERENCES
+
 if TYPE_CHECKING:
     import napari
     from qtpy.QtWidgets import QWidget
 
     from napari_ois._napari.widget import OISWidget
 
-PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], ...] = ()
+PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], ...] = ((PREFERENCES, PreferencePanel),)
 """Title and class of each, from top to bottom."""

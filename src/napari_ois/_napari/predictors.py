@@ -59,11 +59,11 @@ PredictorFactory = Callable[[str, str], PredictorLike]
 """Makes a predictor from the names of a model and a device."""
 
 
-def make_predictor(model: str, device: str) -> PredictorLike:
-    """Load a model; imports torch, so it is called in the worker's thread only."""
+def make_predictor(model: str, device: str, **options: Any) -> PredictorLike:
+    """Load a model, with options of :class:`napari_ois.Predictor`; imports torch, so only in the worker's thread."""
     from napari_ois.segmentation.predictor import Predictor
 
-    predictor = Predictor(model, device=device)
+    predictor = Predictor(model, device=device, **options)
     info = predictor.model_info
     if info is not None and info.available and (info.parameters < SMALL or predictor.device != "cpu"):
         _warm_up(predictor)

@@ -106,12 +106,11 @@ class Session(QObject):
         self.layers = SessionLayers(viewer, image, self.plane, later=self._chores.add, on_stroke=stroke)
         self._reader = ClickReader(viewer, self.layers, lambda: image.name)
         self._inquiry = Inquiry(worker)
-        self._keys = keys
+        self._keys: dict[str, Callable[[], None]] = {}
         self._acceptance = Acceptance(self, self._inquiry)
         self._dragging = Dragging(self.layers, self._reader, lambda: self._inquiry.pending is not None)
         self._number: int | None = None  # the object on the screen
-        for key, action in keys.items():
-            self.layers.clicks.bind_key(key, partial(_press, action), overwrite=True)
+        self.bind(keys)
         self._reader.changed.connect(self._on_clicks)
         self._dragging.dragged.connect(self._on_dragged)
         self._dragging.dropped.connect(self._on_dropped)
@@ -209,6 +208,14 @@ class Session(QObject):
         """Say what the next click will be."""
         self.layers.set_polarity(positive)
 
+    def bind(self, keys: dict[str, Callable[[], None]]) -> None:
+        """Give the clicks layer these keys, and take those before away."""
+        for key in self._keys:
+            self.layers.clicks.bind_key(key, None, overwrite=True)
+        self._keys = keys
+        for key, action in keys.items():
+            self.layers.clicks.bind_key(key, partial(_press, action), overwrite=True)
+
     def keep_strokes(self) -> None:
         """Note what the user has painted on the preview since it was shown."""
         strokes = self.layers.strokes()
@@ -242,8 +249,7 @@ class Session(QObject):
         self._dragging.release()
         self._surroundings.release()
         self._inquiry.close()
-        for key in self._keys:
-            self.layers.clicks.bind_key(key, None, overwrite=True)
+        self.bind({})
         self.layers.unbind()
         if remove_layers:
             self.layers.remove(clicks=remove_clicks)

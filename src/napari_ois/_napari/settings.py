@@ -14,6 +14,19 @@ SYMBOLS = {POSITIVE: "disc", NEGATIVE: "x"}  # told apart without colour too
 # Single letters that napari leaves free in Points, Labels, Image and viewer maps.
 KEY_POLARITY, KEY_ACCEPT, KEY_UNDO, KEY_REDO, KEY_CLEAR = "Q", "G", "U", "J", "K"
 KEY_NEXT, KEY_PREVIOUS, KEY_REOPEN = "N", "H", "W"
+KEYS = {
+    "toggle_polarity": KEY_POLARITY,
+    "accept": KEY_ACCEPT,
+    "undo": KEY_UNDO,
+    "redo": KEY_REDO,
+    "clear": KEY_CLEAR,
+    "next_object": KEY_NEXT,
+    "previous_object": KEY_PREVIOUS,
+    "reopen_object": KEY_REOPEN,
+}
+"""The verb of the widget that each calls, unless the user has chosen another key; see :mod:`.preferences`."""
+FREE_KEYS = tuple("DGHIJKNQRTUW")
+"""What the user may choose: of these napari uses D, I, R and T in Shapes layers, where ours are not bound."""
 
 RULES = (
     ("keep theirs", "keep"),

@@ -15,12 +15,12 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
 
-from napari_ois._napari import settings
-from napari_ois._napari.controls import WELCOME, fold
+from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.holder import Holder
 from napari_ois._napari.panels import PANELS
 from napari_ois._napari.plane import image_shape, show_plane
-from napari_ois._napari.predictors import PredictorFactory, make_predictor
+from napari_ois._napari.predictors import PredictorFactory
+from napari_ois._napari.preferences import Store, open_store
 from napari_ois._napari.session import Session
 from napari_ois._napari.session_verbs import SessionVerbs
 from napari_ois._napari.worker import Answer, Embedded, Failure
@@ -50,7 +50,9 @@ class OISWidget(SessionVerbs):
     predictor_factory : callable, optional
         Makes a predictor from the names of a model and a device; by default :class:`napari_ois.Predictor`.
     journal_folder : Path, optional
-        Where journals lie; by default the user's data folder.
+        Where journals lie; by default where the user prefers.
+    preferences : Store, optional
+        Where the user's preferences lie; by default where this version of napari keeps them.
 
     Attributes
     ----------
@@ -78,9 +80,10 @@ class OISWidget(SessionVerbs):
         predictor_factory: PredictorFactory | None = None,
         *,
         journal_folder: Path | None = None,
+        preferences: Store | None = None,
     ) -> None:
         self._viewer = napari_viewer
-        self._holder = Holder(napari_viewer, predictor_factory or make_predictor)
+        self._holder = Holder(napari_viewer, predictor_factory, preferences or open_store())
         self._holder.journal_folder = journal_folder
         self._docked = False
         self._times: dict[str, str] = {}
@@ -109,9 +112,9 @@ class OISWidget(SessionVerbs):
         self.objects.reopened.connect(self.reopen_object)
         self.objects.renamed.connect(self.rename_object)
         for title, make in PANELS:
-            self.panels.addWidget(fold(title, make(napari_viewer, self), opened=False))
-        self._holder.listen(self._refresh_choices)
-        self._refresh_choices()
+            self.add_panel(title, make(napari_viewer, self))
+        self._listen()
+        self._begin_preferences()
         # By then the widget's own methods are gone; the holder is a plain object and outlives it.
         self.destroyed.connect(partial(Holder.release, self._holder, remove_layers=False))
         self._show_session()
@@ -151,24 +154,15 @@ class OISWidget(SessionVerbs):
         self._times.clear()
         worker = self._holder.open_worker(self._on_failed)
         book = self._holder.workbook(image, self._on_book)
-        keys = {
-            settings.KEY_POLARITY: self.toggle_polarity,
-            settings.KEY_ACCEPT: self.accept,
-            settings.KEY_UNDO: self.undo,
-            settings.KEY_REDO: self.redo,
-            settings.KEY_CLEAR: self.clear,
-            settings.KEY_NEXT: self.next_object,
-            settings.KEY_PREVIOUS: self.previous_object,
-            settings.KEY_REOPEN: self.reopen_object,
-        }
         model, device = self.model.value, self.device.value
         try:
-            session = Session(self._viewer, image, worker, book, model=model, device=device, keys=keys)
+            session = Session(self._viewer, image, worker, book, model=model, device=device, keys=self.keys())
         except OISError as error:
             self._on_ended(str(error))
             show_warning(str(error))
             return
         self._holder.session = session
+        session.layers.set_colours(self._holder.preferences.colours)
         session.embedded.connect(self._on_embedded)
         session.answered.connect(self._on_answered)
         session.inspected.connect(self.inspected)
@@ -239,12 +233,16 @@ class OISWidget(SessionVerbs):
         if event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._docked = True
-                self._holder.listen(self._refresh_choices)
-                self._refresh_choices()
+                self._listen()
             elif self._docked:
                 self._docked = False
                 self.shutdown()
         return super().event(event)
+
+    def _listen(self) -> None:
+        self._holder.listen(self._refresh_choices)
+        self._holder.follow(self._on_preferences)
+        self._refresh_choices()
 
     # -- slots ------------------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class Picture:
         if channel_axis is not None:
             array = np.moveaxis(array, channel_axis, -1)
             if array.shape[-1] > 1:
-                ranges = tuple(_contrast(array[..., index]) for index in range(array.shape[-1]))
+                ranges = tuple(contrast(array[..., index]) for index in range(array.shape[-1]))
                 return cls(array, None if array.dtype == bool else ranges, mixed=True)
         if array.ndim == 3 and array.shape[2] == 1:
             array = array[..., 0]
@@ -90,7 +90,12 @@ class Picture:
             array = array[..., :3]
             if array.dtype == np.uint8 or (array.dtype.kind == "f" and _within_unit(array)):
                 return cls(array, None, mixed=False)
-        return cls(array, None if array.dtype == bool else (_contrast(array),), mixed=False)
+        return cls(array, None if array.dtype == bool else (contrast(array),), mixed=False)
+
+    @staticmethod
+    def check(image: ArrayLike) -> None:
+        """InputError for what is no grey, RGB or RGBA plane."""
+        _checked(image, None)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -102,10 +107,10 @@ class Picture:
         part = self.array[rows, columns]
         if self.mixed:
             ranges = self.ranges or ((0.0, 1.0),) * part.shape[-1]
-            return _mix([_stretch(part[..., index], ends) for index, ends in enumerate(ranges)])
+            return mix([stretched(part[..., index], ends) for index, ends in enumerate(ranges)])
         if part.dtype == np.uint8 and self.ranges is None:
             return part.astype(np.float32) / np.float32(255)
-        values = part.astype(np.float32) if self.ranges is None else _stretch(part, self.ranges[0])
+        values = part.astype(np.float32) if self.ranges is None else stretched(part, self.ranges[0])
         return values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=2)
 
 
@@ -154,8 +159,8 @@ def _within_unit(colours: NDArray[Any]) -> bool:
     return bool((colours >= 0).all() and (colours <= 1).all())  # False where there is a NaN
 
 
-def _mix(channels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Channels between 0 and 1, each (h, w) -> (h, w, 3)."""
+def mix(channels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Channels between 0 and 1, each (h, w) -> (h, w, 3); see :class:`Picture`."""
     plane = np.zeros((*channels[0].shape, 3), dtype=np.float32)
     if len(channels) <= 3:
         for index, channel in enumerate(channels):
@@ -167,21 +172,21 @@ def _mix(channels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     return plane.clip(0.0, 1.0)
 
 
-def _contrast(values: NDArray[Any]) -> Range:
+def contrast(values: NDArray[Any], percentiles: Range = PERCENTILES) -> Range:
     """The range of any array that becomes 0 to 1, from percentiles of its finite values."""
     if values.dtype == bool:
         return 0.0, 1.0
     sample = values.reshape(-1)[:: max(1, values.size // PERCENTILE_SAMPLES)]
     sample = _finite(sample)
-    low, high = np.percentile(sample, PERCENTILES) if sample.size else (0.0, 0.0)
+    low, high = np.percentile(sample, percentiles) if sample.size else (0.0, 0.0)
     if not high > low:  # nearly constant: a small object on an empty background must not vanish
         finite = _finite(values)
         low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     return float(low), float(high)
 
 
-def _stretch(values: NDArray[Any], ends: Range) -> NDArray[np.float32]:
-    """Any shape -> float32 in [0, 1]."""
+def stretched(values: NDArray[Any], ends: Range) -> NDArray[np.float32]:
+    """Values of any shape -> float32 in [0, 1]."""
     low, high = ends
     if values.dtype == bool:
         return values.astype(np.float32)

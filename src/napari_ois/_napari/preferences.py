@@ -1,0 +1,242 @@
+"""One rule: what the user prefers is read and written here, whichever file it lies in.
+
+napari 0.9 and newer keep plugins' preferences and show them in their own dialog (the manifest's ``configurations``
+declare them); for older versions they lie in a JSON file of ours. Nothing but this module knows which.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari_ois._napari import settings
+from napari_ois.errors import InputError
+
+LOG = logging.getLogger(__name__)
+
+PRECISIONS = ("auto", "fp32", "half", "bf16", "fp16")
+MOST_INPUT, MOST_KEPT = 4096, 64
+GROUPS = {
+    "inference": ("device", "precision", "input_size"),
+    "colours": ("positive_colour", "negative_colour"),
+    "keys": tuple(f"key_{verb}" for verb in settings.KEYS),
+    "journal": ("keep_journal", "journal_folder"),
+}
+"""Where each lies in napari's plugin preferences; the manifest has the same."""
+
+
+def _choice(default: str, choices: tuple[str, ...]) -> Any:
+    return field(default=default, metadata={"choices": choices})
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the user prefers.
+
+    Attributes
+    ----------
+    device, precision : str
+        See :class:`napari_ois.Predictor`; the device is what the widget offers first.
+    input_size : int
+        Longest side of the network's input in pixels, 0 for the model's own: more is finer and slower.
+    positive_colour, negative_colour : str
+        Of clicks, ``"#rrggbb"``.
+    key_... : str
+        One letter a verb of the widget.
+    keep_journal : bool
+        Whether what is done is written down as it is done.
+    journal_folder : str
+        Where; empty for the user's data folder.
+    """
+
+    device: str = _choice("auto", settings.DEVICES)
+    precision: str = _choice("auto", PRECISIONS)
+    input_size: int = field(default=0, metadata={"range": (0, MOST_INPUT)})
+    positive_colour: str = field(default=settings.COLORS[settings.POSITIVE], metadata={"colour": True})
+    negative_colour: str = field(default=settings.COLORS[settings.NEGATIVE], metadata={"colour": True})
+    key_toggle_polarity: str = _choice(settings.KEYS["toggle_polarity"], settings.FREE_KEYS)
+    key_accept: str = _choice(settings.KEYS["accept"], settings.FREE_KEYS)
+    key_undo: str = _choice(settings.KEYS["undo"], settings.FREE_KEYS)
+    key_redo: str = _choice(settings.KEYS["redo"], settings.FREE_KEYS)
+    key_clear: str = _choice(settings.KEYS["clear"], settings.FREE_KEYS)
+    key_next_object: str = _choice(settings.KEYS["next_object"], settings.FREE_KEYS)
+    key_previous_object: str = _choice(settings.KEYS["previous_object"], settings.FREE_KEYS)
+    key_reopen_object: str = _choice(settings.KEYS["reopen_object"], settings.FREE_KEYS)
+    keep_journal: bool = settings.JOURNAL
+    journal_folder: str = ""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            _check(one.name, getattr(self, one.name), one.metadata)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """The letter of each verb; those of napari-ois where two verbs have the same."""
+        keys = {verb: getattr(self, f"key_{verb}") for verb in settings.KEYS}
+        return keys if len(set(keys.values())) == len(keys) else dict(settings.KEYS)
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """The colour of each kind of click."""
+        return {settings.POSITIVE: self.positive_colour, settings.NEGATIVE: self.negative_colour}
+
+    @property
+    def folder(self) -> Path | None:
+        """Where journals lie; None for the user's data folder."""
+        return Path(self.journal_folder).expanduser() if self.journal_folder.strip() else None
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        """How a model is loaded: keyword arguments of :class:`napari_ois.Predictor` that are not its defaults."""
+        options: dict[str, Any] = {} if self.precision == "auto" else {"precision": self.precision}
+        return {**options, "input_size": self.input_size} if self.input_size else options
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Preferences:
+        """What can be used of any values; the rest, and what is missing, is as napari-ois has it."""
+        found = cls()
+        for one in fields(cls):
+            if one.name in values:
+                try:
+                    found = replace(found, **{one.name: values[one.name]})
+                except InputError as error:
+                    LOG.warning("napari-ois: a preference is passed over: %s", error)
+        return found
+
+
+def _check(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    if "choices" in limits and value not in limits["choices"]:
+        raise InputError(f"{name} cannot be {value!r}; choose one of {', '.join(limits['choices'])}.")
+    if "range" in limits:
+        low, high = limits["range"]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high or 0 < value < 32:
+            raise InputError(f"{name} cannot be {value!r}; give a whole number from 32 to {high}, or 0.")
+    if "colour" in limits and not re.fullmatch("#[0-9a-fA-F]{6}", str(value)):
+        raise InputError(f'{name} cannot be "{value}"; write a colour as #rrggbb, like #ff8800.')
+    if name == "keep_journal" and not isinstance(value, bool):
+        raise InputError(f"{name} is yes or no, not {value!r}.")
+    if name == "journal_folder" and not isinstance(value, str):
+        raise InputError(f"{name} is the name of a folder, not {value!r}.")
+
+
+class Store(Protocol):
+    """Where preferences lie."""
+
+    def load(self) -> Preferences:
+        """Read them."""
+
+    def save(self, **changes: Any) -> Preferences:
+        """Change some; InputError where a value cannot be used, and nothing is changed then."""
+
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called after each change; gives one that ends that."""
+
+
+class FileStore:
+    """Preferences in a JSON file of our own, written whole or not at all.
+
+    Parameters
+    ----------
+    path : Path, optional
+        By default in the user's configuration folder.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or default_file()
+        self._listeners: list[Callable[[], None]] = []
+
+    def load(self) -> Preferences:
+        """See :class:`Store`; a file that is damaged counts as none, and is kept until something is saved."""
+        try:
+            values = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return Preferences()
+        except (OSError, ValueError) as error:
+            LOG.warning("napari-ois: %s cannot be read: %s", self._path, error)
+            return Preferences()
+        return Preferences.of(values if isinstance(values, dict) else {})
+
+    def save(self, **changes: Any) -> Preferences:
+        """See :class:`Store`."""
+        new = replace(self.load(), **changes)
+        values = {one.name: getattr(new, one.name) for one in fields(new) if getattr(new, one.name) != one.default}
+        staging = self._path.with_name(f".{self._path.name}-{uuid.uuid4().hex[:8]}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                staging.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+                staging.replace(self._path)
+            finally:
+                staging.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{self._path} cannot be written: {error.strerror or error}.") from error
+        for callback in list(self._listeners):
+            callback()
+        return new
+
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """See :class:`Store`."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+
+class NapariStore:
+    """Preferences where napari keeps those of its plugins.
+
+    Parameters
+    ----------
+    model : object
+        ``napari.settings.get_plugin_settings("napari-ois")``; it writes itself down at each change.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def load(self) -> Preferences:
+        """See :class:`Store`."""
+        return Preferences.of({n: getattr(getattr(self._model, g), n) for g, names in GROUPS.items() for n in names})
+
+    def save(self, **changes: Any) -> Preferences:
+        """See :class:`Store`."""
+        replace(self.load(), **changes)
+        for group, names in GROUPS.items():
+            for name in names:
+                if name in changes:
+                    setattr(getattr(self._model, group), name, changes[name])
+        return self.load()
+
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """See :class:`Store`."""
+
+        def changed(event: object = None) -> None:
+            callback()
+
+        emitters = [getattr(getattr(self._model, g).events, n) for g, names in GROUPS.items() for n in names]
+        for emitter in emitters:
+            emitter.connect(changed)
+        return lambda: [emitter.disconnect(changed) for emitter in emitters] and None
+
+
+def default_file() -> Path:
+    """Where our own file lies."""
+    from platformdirs import user_config_path
+
+    return user_config_path(settings.PLUGIN, appauthor=False) / "preferences.json"
+
+
+def open_store() -> Store:
+    """Where preferences lie with this version of napari."""
+    try:
+        from napari.settings import get_plugin_settings
+    except ImportError:  # before 0.9
+        return FileStore()
+    try:
+        return NapariStore(get_plugin_settings(settings.PLUGIN))
+    except KeyError:  # napari does not know the plugin: it is used from a script, or disabled
+        return FileStore()
