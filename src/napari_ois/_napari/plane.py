@@ -230,7 +230,7 @@ def usual_level(image: Image, axes: tuple[int, int]) -> int:
     return next((level for level, area in enumerate(areas) if area <= LARGE_PLANE), len(areas) - 1)
 
 
-def displayed_plane(viewer: napari.Viewer, image: Image, level: int | None = None) -> Plane:
+def displayed_plane(viewer: napari.Viewer, image: Image, level: int | None = 0) -> Plane:
     """Find the plane of an image that the viewer shows now.
 
     Parameters
@@ -238,7 +238,7 @@ def displayed_plane(viewer: napari.Viewer, image: Image, level: int | None = Non
     viewer : napari.Viewer
     image : Image
     level : int, optional
-        Of a pyramid; by default :func:`usual_level`.
+        Of a pyramid; None for :func:`usual_level`.
 
     Raises
     ------
