@@ -183,7 +183,12 @@ class FileStore:
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
         """See :class:`Store`."""
         self._listeners.append(callback)
-        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+        def forget() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return forget
 
 
 class NapariStore:
@@ -220,7 +225,12 @@ class NapariStore:
         emitters = [getattr(getattr(self._model, g).events, n) for g, names in GROUPS.items() for n in names]
         for emitter in emitters:
             emitter.connect(changed)
-        return lambda: [emitter.disconnect(changed) for emitter in emitters] and None
+
+        def forget() -> None:
+            for emitter in emitters:
+                emitter.disconnect(changed)
+
+        return forget
 
 
 def default_file() -> Path:
