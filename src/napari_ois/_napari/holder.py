@@ -71,7 +71,7 @@ class Holder:
         if self._listener is None:
             self._listener = callback
             for emitter in self._events:
-                emitter.connect(callback)
+                emitter.connect(self._tell)
 
     def open_worker(self, on_failed: Callable[[Failure], None]) -> InferenceWorker:
         """Give the worker; one that runs is kept, and with it its model, unless that is to be loaded otherwise."""
@@ -135,4 +135,9 @@ class Holder:
         listener, self._listener = self._listener, None
         if listener is not None:
             for emitter in self._events:
-                emitter.disconnect(listener)
+                emitter.disconnect(self._tell)
+
+    def _tell(self, event: Any = None) -> None:
+        """Pass an event on. Connected in the listener's place, which may be half gone when it is disconnected."""
+        if self._listener is not None:
+            self._listener(event)
