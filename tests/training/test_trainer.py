@@ -17,6 +17,7 @@ from napari_ois.errors import InputError
 from napari_ois.training.batches import BatchStream, Phase
 from napari_ois.training.recipe import Recipe, learning_rate
 from napari_ois.training.scenes import write_cache
+from napari_ois.training.step import teach
 from napari_ois.training.trainer import Trainer
 
 RECIPE = Recipe(steps=4, phases=(Phase(0.5, 32, 2), Phase(1.0, 64, 2)), warmup=2, seed=7, rate=1e-3, rounds=(0.5, 0.5))
@@ -146,3 +147,26 @@ def test_a_start_for_another_network_is_refused(tmp_path, scenes, monkeypatch):
     )
     with pytest.raises(InputError, match="is for ois-vits"):
         Trainer(recipe, tmp_path / "second", pack=None, scenes=scenes, start=path)
+
+
+def test_the_first_click_can_have_a_loss_of_its_own(tmp_path, scenes):
+    """Alone it is what a step without corrections learns; beside the last click's, their weighted mean."""
+    trainer = Trainer(RECIPE, tmp_path, pack=None, scenes=scenes)
+    batch = trainer.stream[3]
+
+    def taught(rounds, first_weight):
+        recipe = replace(RECIPE, rounds=rounds, first_weight=first_weight, random_start=0.0)
+        trainer.model.zero_grad()
+        lesson = teach(trainer.model.train(), batch, recipe, 3)
+        lesson.mask.backward()
+        gradient = torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+        return float(lesson.mask.detach()), gradient
+
+    first, of_first = taught((1.0,), 0.0)
+    last, of_last = taught((0.0, 1.0), 0.0)
+    both, of_both = taught((0.0, 1.0), 0.5)
+    assert abs(first - last) > 1e-4
+    assert both == pytest.approx((last + 0.5 * first) / 1.5, abs=0.02 * abs(first - last))
+    assert float((of_first - of_last).norm() / of_last.norm()) > 1e-2
+    wanted = (of_last + 0.5 * of_first) / 1.5
+    assert float((of_both - wanted).norm() / wanted.norm()) < 1e-3
