@@ -7,15 +7,14 @@ import random
 
 # Before anything imports a hub client: a test that would download must fail at once, everywhere.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Two threads, or one where as many processes as cores share the tests: threads that wait for a core are slow.
-THREADS = 1 if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1 else 2
-os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+# One where as many processes as cores share the tests: threads that wait for a core are slow.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(THREADS)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(autouse=True)
