@@ -23,6 +23,7 @@ from superqt.utils import qdebounced
 from napari_ois._napari import settings
 from napari_ois._napari.commands import docked
 from napari_ois._napari.inspector_plot import ProfilePlot
+from napari_ois._napari.plane import image_array
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class OrderInspector(QWidget):
         from napari_ois.segmentation.colour import to_plane
         from napari_ois.segmentation.inspection_figure import draw_inspection
 
-        picture = to_plane(np.asarray(self._session.plane.cut(self._session.image)))
+        picture = to_plane(np.asarray(self._session.plane.view(image_array(self._session.image))))
         figure = draw_inspection(
             picture, self._shown.inspection, self._shown.without, block=self.block.value, head=self.head.value
         )
@@ -260,7 +261,6 @@ class OrderInspector(QWidget):
             self.under_cursor.setText(HOVER)
             return
         prediction = self._shown.inspection.prediction
-        points = self._session.plane.reduced_points(points)
         row, column = np.floor(points[0] + 0.5).astype(int).clip(0, np.array(prediction.depth.shape) - 1)
         words = [
             f"depth {prediction.depth[row, column]:.2f}",

@@ -258,8 +258,7 @@ class SessionLayers:
         """Place every layer where the image is now."""
         geometry = self._plane.geometry(self._image)
         for layer in self._made:
-            placed = self._plane.geometry(self._image, full=True) if layer == self.clicks else geometry
-            for name, value in placed.items():
+            for name, value in geometry.items():
                 setattr(layer, name, value)
 
     def _make_clicks(self) -> Points:
@@ -274,8 +273,8 @@ class SessionLayers:
             face_color_cycle=dict(settings.COLORS),
             border_color="white",
             border_width=0.12,
-            size=max(3.0, max(plane.full) / 60),
-            **plane.geometry(self._image, full=True),
+            size=max(3.0, max(plane.shape) / 60),
+            **plane.geometry(self._image),
         )
 
     def _make_preview(self) -> Labels:

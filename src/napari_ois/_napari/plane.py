@@ -2,8 +2,7 @@
 
 A plane also says how a 2D array becomes data of a layer that lies on the image in the world: the
 layer has all of the image's axes, those not displayed with a single element, moved to the plane's
-index by ``translate``. Of a pyramid the plane may be seen at a coarser level: its arrays are then smaller and
-their pixels larger, while clicks, objects and labels stay in pixels of the full resolution.
+index by ``translate``.
 """
 
 from __future__ import annotations
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 GEOMETRY = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 """What places a layer in the world: names of layer attributes and of their events."""
-LARGE_PLANE = 2**24
-"""Pixels of a plane up to which it is worked on at its full resolution unless the user wants otherwise."""
 
 
 @dataclass(frozen=True)
@@ -34,41 +31,26 @@ class Plane:
     Attributes
     ----------
     shape : (int, int)
-        Rows and columns of the plane, at its level.
+        Rows and columns of the plane.
     axes : (int, int)
         The image's axes that the rows and the columns run along.
     index : tuple of int
-        One a non-colour axis of the image; the two at ``axes`` mean nothing and are 0. At full resolution.
-    level : int
-        Of a pyramid: 0 is the finest.
-    full : (int, int)
-        Rows and columns at full resolution; by default the same as ``shape``.
+        One a non-colour axis of the image; the two at ``axes`` mean nothing and are 0.
     """
 
     shape: tuple[int, int]
     axes: tuple[int, int]
     index: tuple[int, ...]
-    level: int = 0
-    full: tuple[int, int] = (0, 0)
-
-    def __post_init__(self) -> None:
-        if not any(self.full):
-            object.__setattr__(self, "full", self.shape)
 
     @property
     def ndim(self) -> int:
         """Axes of the image, without colour."""
         return len(self.index)
 
-    @property
-    def step(self) -> NDArray[np.float64]:
-        """Pixels of the full resolution that a pixel of the plane is high and wide."""
-        return np.asarray(self.full, dtype=np.float64) / self.shape
-
     # -- image -> plane ---------------------------------------------------------------------------
 
     def view(self, data: Any) -> Any:
-        """Cut the plane out of a full-resolution array of any kind without computing it; rows and columns in place.
+        """Cut the plane out of an array of any kind without computing it; rows and columns in place.
 
         Parameters
         ----------
@@ -77,58 +59,15 @@ class Plane:
 
         Returns
         -------
-        array of shape ``full``, or with the colour axis behind
+        array of shape ``shape``, or with the colour axis behind
         """
         cut = data[tuple(slice(None) if a in self.axes else i for a, i in enumerate(self.index))]
         return cut.swapaxes(0, 1) if self.axes[0] > self.axes[1] else cut
 
-    def cut(self, image: Image) -> Any:
-        """Cut the plane out of an image layer at the plane's level, without computing it.
-
-        Of axes that are not displayed a coarser level has fewer planes: the one that lies there is taken.
-
-        Returns
-        -------
-        array of shape ``shape``, or with the colour axis behind
-        """
-        if not self.level:
-            return self.view(image_array(image))
-        data = image.data[self.level]
-        fine, coarse = image_shape(image), data.shape
-        here = [min(int((i + 0.5) * c / f), c - 1) for i, c, f in zip(self.index, coarse, fine, strict=False)]
-        return Plane(self.shape, self.axes, tuple(here)).view(data)
-
-    # -- level -> full resolution -----------------------------------------------------------------
-
-    def enlarged(self, mask: NDArray[Any]) -> NDArray[Any]:
-        """An array of ``shape`` -> of ``full``: each pixel of it is as the one that it lies in."""
-        if self.shape == self.full:
-            return mask
-        rows, columns = (
-            np.minimum((np.arange(n) + 0.5) * m // n, m - 1).astype(np.intp)
-            for n, m in zip(self.full, self.shape, strict=True)
-        )
-        return mask[rows[:, None], columns[None, :]]
-
-    def reduced(self, mask: NDArray[Any]) -> NDArray[Any]:
-        """An array of ``full`` -> of ``shape``: each pixel is as the middle of what it covers."""
-        if self.shape == self.full:
-            return mask
-        rows, columns = (
-            np.minimum((np.arange(m) + 0.5) * n // m, n - 1).astype(np.intp)
-            for n, m in zip(self.full, self.shape, strict=True)
-        )
-        return mask[rows[:, None], columns[None, :]]
-
-    def reduced_points(self, points: ArrayLike) -> NDArray[np.float64]:
-        """(N, 2) row, column at full resolution -> at the plane's level."""
-        flat = np.asarray(points, dtype=np.float64).reshape(-1, 2)
-        return flat if self.shape == self.full else (flat + 0.5) / self.step - 0.5
-
     # -- plane -> layer ---------------------------------------------------------------------------
 
     def lift(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Give an array of ``shape`` the image's axes; a view where that is possible."""
+        """Give a (H, W) array the image's axes; a view where that is possible."""
         turned = array.T if self.axes[0] > self.axes[1] else array
         shape = [1] * self.ndim
         for axis, size in zip(self.axes, self.shape, strict=True):
@@ -149,14 +88,14 @@ class Plane:
         return tuple(full)
 
     def lift_points(self, points: ArrayLike) -> NDArray[np.float64]:
-        """(N, 2) row, column -> (N, ndim) data coordinates of a plane layer; both at full resolution."""
+        """(N, 2) row, column -> (N, ndim) data coordinates of a plane layer."""
         flat = np.asarray(points, dtype=np.float64).reshape(-1, 2)
         full = np.zeros((len(flat), self.ndim))
         full[:, self.axes] = flat
         return full
 
     def points(self, data: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Turn data coordinates of a plane layer into pixels, both at full resolution.
+        """Turn data coordinates of a plane layer into pixels.
 
         Returns
         -------
@@ -168,24 +107,13 @@ class Plane:
         full = np.asarray(data, dtype=np.float64).reshape(-1, self.ndim)
         flat = full[:, self.axes]
         others = np.delete(full, self.axes, axis=1)
-        high = np.asarray(self.full) - 0.5
+        high = np.asarray(self.shape) - 0.5
         inside = np.all((flat >= -0.5) & (flat <= high), axis=1)
         inside &= np.all(np.abs(others) <= 0.5, axis=1)  # NaN is outside too
         return flat, np.asarray(inside)
 
-    def geometry(self, image: Image, *, full: bool = False) -> dict[str, Any]:
-        """Say where a plane layer lies, as keyword arguments of a layer: all that places the image.
-
-        Parameters
-        ----------
-        image : Image
-        full : bool
-            For a layer in pixels of the full resolution, as clicks are; else for one in those of the plane.
-        """
-        size, middle = np.ones(self.ndim), np.asarray(self.index, dtype=np.float64)
-        if not full:
-            size[list(self.axes)] = self.step
-            middle[list(self.axes)] = (self.step - 1) / 2
+    def geometry(self, image: Image) -> dict[str, Any]:
+        """Say where a plane layer lies, as keyword arguments of a layer: all that places the image."""
         shift = Affine(
             scale=image.scale,
             translate=image.translate,
@@ -194,8 +122,8 @@ class Plane:
             ndim=self.ndim,
         )
         return {
-            "scale": np.asarray(image.scale) * size,
-            "translate": shift(middle),
+            "scale": image.scale,
+            "translate": shift(np.asarray(self.index, dtype=np.float64)),
             "rotate": image.rotate,
             "shear": image.shear,
             "affine": image.affine.affine_matrix,
@@ -222,23 +150,8 @@ def same_place(one: Layer, other: Layer) -> bool:
     return all(np.allclose(one.data_to_world(c), other.data_to_world(c)) for c in corners)
 
 
-def usual_level(image: Image, axes: tuple[int, int]) -> int:
-    """The finest level of a pyramid whose planes have at most :data:`LARGE_PLANE` pixels; else its coarsest."""
-    if not image.multiscale:
-        return 0
-    areas = [int(data.shape[axes[0]]) * int(data.shape[axes[1]]) for data in image.data]
-    return next((level for level, area in enumerate(areas) if area <= LARGE_PLANE), len(areas) - 1)
-
-
-def displayed_plane(viewer: napari.Viewer, image: Image, level: int | None = 0) -> Plane:
+def displayed_plane(viewer: napari.Viewer, image: Image) -> Plane:
     """Find the plane of an image that the viewer shows now.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-    image : Image
-    level : int, optional
-        Of a pyramid; None for :func:`usual_level`.
 
     Raises
     ------
@@ -263,10 +176,7 @@ def displayed_plane(viewer: napari.Viewer, image: Image, level: int | None = 0) 
         raise InputError(
             f'The view shows a place outside "{image.name}": move the sliders until you see it, then Start again.'
         )
-    axes, full = (rows, columns), (shape[rows], shape[columns])
-    level = usual_level(image, axes) if level is None else min(level, len(image.data) - 1 if image.multiscale else 0)
-    coarse = image.data[level].shape if level else shape
-    return Plane((int(coarse[rows]), int(coarse[columns])), axes, index, level, full)
+    return Plane(shape=(shape[rows], shape[columns]), axes=(rows, columns), index=index)
 
 
 def show_plane(viewer: napari.Viewer, image: Image, axes: tuple[int, int], index: tuple[int, ...]) -> None:
