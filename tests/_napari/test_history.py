@@ -127,7 +127,7 @@ def test_the_strength_is_part_of_the_object(started, click, qtbot) -> None:
     click(started, 20, 30)
     small = shown(started).sum()
     with qtbot.waitSignal(started.answered) as heard:
-        started.session.set_strength(2.0)
+        started.session.adjust(order_strength=2.0)
     assert heard.args[0].question.strength == 2.0
     assert shown(started).sum() > 3 * small
     started.undo()

@@ -96,7 +96,7 @@ class Soak:
             self.widget.recolor_object(number, self.dice.choice(["#ff0000", None]))
 
     def strength(self) -> None:
-        self.session.set_strength(self.dice.choice([0.5, 1.0, 2.0]))
+        self.session.adjust(order_strength=self.dice.choice([0.5, 1.0, 2.0]))
 
     def seed(self) -> None:
         layers = [layer for layer in self.session.workbook.canvas.layers.values() if layer in self.viewer.layers]

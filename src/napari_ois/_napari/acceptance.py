@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_warning
 
 from napari_ois._napari.inquiry import question_about
+from napari_ois.annotation.confidence import mask_score
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from napari_ois._napari.inquiry import Inquiry
     from napari_ois._napari.session import Session
+    from napari_ois._napari.worker import Answer
+    from napari_ois.annotation import AnnotatedObject
 
 ASK = "ask"
 """The overlap rule that leaves it to the user each time; the others are the document's."""
@@ -66,6 +69,7 @@ class Acceptance:
             self._waiting = again
             session.status.emit("Accepted as soon as the last click is answered.")
             return
+        session.refresh()  # nor is a threshold that is only tried
         mask, canvas = session.layers.shown_mask(), session.workbook.canvas
         if obj is None or not mask.any():
             raise InputError(NOTHING)
@@ -85,7 +89,7 @@ class Acceptance:
                 return
             rule = "keep"
         answer = self._inquiry.answer
-        score = None if answer is None else float(answer.prediction.score)
+        score = None if answer is None else _score(obj, answer)
         accepted = session.document.accept(obj.number, mask, rule=rule, target=name, score=score)
         session.document.select(None)
         denied = f", {accepted.denied.area} pixels stay with older objects" if accepted.denied else ""
@@ -100,3 +104,11 @@ class Acceptance:
             verb()
         except InputError as error:
             show_warning(str(error))
+
+
+def _score(obj: AnnotatedObject, answer: Answer) -> float:
+    """Mean probability in the mask that the object's own threshold gives, without brush strokes."""
+    prediction, threshold = answer.prediction, obj.settings.threshold
+    if threshold is None:
+        return float(prediction.score)
+    return mask_score(prediction.probability, prediction.probability > threshold)

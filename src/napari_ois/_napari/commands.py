@@ -117,3 +117,43 @@ def load_session() -> None:
 def open_preferences() -> None:
     """Show the preferences."""
     _do(lambda widget: widget.open_preferences())
+
+
+def draw_box() -> None:
+    """Be ready for a box around the object."""
+    _do(lambda widget: widget.draw_box())
+
+
+def draw_scribble() -> None:
+    """Be ready for a scribble."""
+    _do(lambda widget: widget.draw_scribble())
+
+
+def draw_clicks() -> None:
+    """Go back to clicks."""
+    _do(lambda widget: widget.draw_clicks())
+
+
+def toggle_probability() -> None:
+    """Show or hide the probabilities."""
+    _do(lambda widget: widget.toggle_probability())
+
+
+def toggle_unsure() -> None:
+    """Show or hide the unsure pixels."""
+    _do(lambda widget: widget.toggle_unsure())
+
+
+def suggest_click() -> None:
+    """Show where a click would say most."""
+    _do(lambda widget: widget.suggest_click())
+
+
+def take_suggestion() -> None:
+    """Click where it was suggested."""
+    _do(lambda widget: widget.take_suggestion())
+
+
+def reset_threshold() -> None:
+    """Let the model's own threshold decide."""
+    _do(lambda widget: widget.reset_threshold())

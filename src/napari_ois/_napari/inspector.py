@@ -202,7 +202,7 @@ class OrderInspector(QWidget):
     def _set_strength(self) -> None:
         self._turning = False
         if not self._closed and self._session is not None:
-            self._session.set_strength(self.strength.value())
+            self._session.adjust(order_strength=self.strength.value())
 
     def _ask(self, *_: Any) -> None:
         if self._closed or self._session is None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from napari_ois._napari.confidence_panel import ConfidencePanel
 from napari_ois._napari.preference_panel import PreferencePanel
 from napari_ois._napari.preference_verbs import PREFERENCES
+from napari_ois._napari.prompt_panel import PromptPanel
 
 if TYPE_CHECKING:
     import napari
@@ -18,5 +20,9 @@ if TYPE_CHECKING:
 
     from napari_ois._napari.widget import OISWidget
 
-PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], ...] = ((PREFERENCES, PreferencePanel),)
+PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], ...] = (
+    ("Boxes and scribbles", PromptPanel),
+    ("Confidence", ConfidencePanel),
+    (PREFERENCES, PreferencePanel),
+)
 """Title and class of each, from top to bottom."""

@@ -144,7 +144,16 @@ class Session(QObject):
         obj = self.document.current
         return obj if obj is not None and obj.accepted is None and obj.plane == self.place else None
 
+    @property
+    def answer(self) -> Answer | None:
+        """The newest answer of the worker about the object on the screen."""
+        return self._inquiry.answer
+
     # -- verbs ------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Show the mask that the document has, where something else was tried."""
+        self._show(self.object)
 
     def clear(self) -> None:
         """Take all clicks and strokes of the current object away; accepted objects stay."""
@@ -184,12 +193,12 @@ class Session(QObject):
         """
         self._acceptance.accept(target, rule)
 
-    def set_strength(self, strength: float) -> None:
-        """Answer the object on the screen, and those to come, with another strength of order."""
-        self.settings = replace(self.settings, order_strength=strength)
+    def adjust(self, *, only_next: bool = False, **changes: Any) -> None:
+        """Answer the object on the screen, and those to come, with other :class:`~.Settings`; or only those to come."""
+        self.settings = replace(self.settings, **changes)
         obj = self.object
-        if obj is not None:
-            self.document.adjust(obj.number, replace(obj.settings, order_strength=strength))
+        if obj is not None and not only_next:
+            self.document.adjust(obj.number, replace(obj.settings, **changes))
 
     def inspect(self) -> bool:
         """Ask what order does to the mask on the screen; :attr:`inspected` tells.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QFileDialog
 
-from napari_ois._napari.object_verbs import ObjectVerbs
+from napari_ois._napari.confidence_verbs import ConfidenceVerbs
 from napari_ois.annotation import Document, ImageSignature, load_session, save_session
 from napari_ois.annotation import Session as SessionFile
 from napari_ois.errors import InputError
@@ -26,7 +26,7 @@ FILES = "Sessions (*.json)"
 OTHER_IMAGE = "{} is of another image (its pixels differ); open that image, press Start, and load it there."
 
 
-class SessionVerbs(ObjectVerbs):
+class SessionVerbs(ConfidenceVerbs):
     """The part of the widget that keeps work and brings it back."""
 
     @property

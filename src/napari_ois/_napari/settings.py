@@ -40,6 +40,10 @@ PREVIEW_OPACITY = 0.55
 DEPTH_COLORMAP = "inferno"  # larger = nearer = brighter
 ORDER_COLORMAP = "viridis"  # 0 = at the clicks' depth = dark
 
+PROBABILITY_COLORMAP = "magma"
+UNSURE_COLOR = "#ffd92f"
+SUGGESTION_COLOR = "#ff4fc3"
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEFAULT_MODEL = "ois-compact"
 

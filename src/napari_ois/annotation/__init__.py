@@ -6,7 +6,8 @@
     objects, records               an object as a value, and its JSON
     document                       all objects of an image, changed by commands (ledger, commands, history, happened)
     canvas, accepting              how labels follow from objects
-    gestures, replay, playback     drawings to clicks; clicks to a mask; a whole session to labels
+    gestures, prompts              drawings to clicks, and to the mask that an object begins from
+    replay, playback               clicks to a mask; a whole session to labels
     propagation, stacks            one object through a stack: found, and kept as one object a plane
     signature, journal, session_file, features, export, export_rois
 """
@@ -23,6 +24,7 @@ from napari_ois.annotation.journal import Journal, find_journals, recover
 from napari_ois.annotation.objects import Accepted, AnnotatedObject, Edits, NewObject, Part, Seed, Settings, new_object
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
+from napari_ois.annotation.prompts import Prompt
 from napari_ois.annotation.propagation import StackObject, propagate
 from napari_ois.annotation.replay import Replay
 from napari_ois.annotation.session_file import Session, load_session, save_session
@@ -45,6 +47,7 @@ __all__ = [
     "PackedMask",
     "Part",
     "PlaneKey",
+    "Prompt",
     "Replay",
     "Seed",
     "Session",

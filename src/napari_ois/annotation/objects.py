@@ -20,6 +20,8 @@ from napari_ois.annotation.planes import PlaneKey
 from napari_ois.errors import InputError
 
 NO_CLICKS = Clicks()
+BOX = "box"
+"""Source of a seed that a box drawn by the user gave; it goes with the object's last click."""
 
 
 @dataclass(frozen=True)
@@ -226,13 +228,14 @@ class AnnotatedObject:
 
         Returns
         -------
-        (H, W) bool, or None where there are neither answer nor seed nor edits.
+        (H, W) bool, or None where there are neither answer nor seed nor edits. The ellipse of a box is for the
+        network alone.
         """
         mask: NDArray[np.bool_] | None = None
         if answer is not None:
             threshold = self.settings.threshold
             mask = np.asarray(answer.mask if threshold is None else answer.probability > threshold)
-        elif self.seed is not None:
+        elif self.seed is not None and self.seed.source != BOX:
             mask = self.seed.mask.unpack()
         if self.edits is None:
             return mask

@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from napari_ois.cli.ordering import order_options
-from napari_ois.cli.parts import InOrder, RowColumn, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import InOrder, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.prompting import Given, prompt_options
 from napari_ois.cli.segmenting import begin
 
 
 @click.command(cls=InOrder)
 @click.argument("image", type=click.Path(path_type=Path))
-@click.option("--positive", "-p", multiple=True, type=RowColumn(), metavar="ROW,COL", help="On the object.")
-@click.option("--negative", "-n", multiple=True, type=RowColumn(), metavar="ROW,COL", help="Off the object.")
+@prompt_options
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
 @click.option("--strength", default=1.0, show_default=True, help="Of order: 0 off, 1 as trained.")
 @click.option("--block", type=click.IntRange(1), help="Attention of this block; by default the mean over all.")
@@ -28,8 +28,6 @@ from napari_ois.cli.segmenting import begin
 def inspect(
     ctx: click.Context,
     image: Path,
-    positive: tuple[tuple[float, float], ...],
-    negative: tuple[tuple[float, float], ...],
     output: Path,
     strength: float,
     block: int | None,
@@ -39,7 +37,7 @@ def inspect(
     device: str,
     precision: str,
     input_size: int | str | None,
-    **order: Any,
+    **options: Any,
 ) -> None:
     """Show what order did to the mask of an object of IMAGE.
 
@@ -52,14 +50,16 @@ def inspect(
     from napari_ois.segmentation.inspection import Inspection
     from napari_ois.segmentation.inspection_figure import save_inspection
 
-    clicks, source, scene = begin(ctx, image, output, (positive, negative), order, channel_axis, device, precision)
+    given = Given.take(ctx.meta["order"], options)
+    prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision)
     chosen = {"block": None if block is None else block - 1, "head": None if head is None else head - 1}
     with progress_bar(4, "inspect") as step, spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size)
         step(1)
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)
-        answer = Replay(predictor).answer(clicks)
+        seed = None if prompt.seed is None else prompt.seed.mask
+        answer = Replay(predictor).answer(prompt.clicks, seed=seed)
         assert answer is not None  # there is a positive click
         inspection = Inspection(predictor.again(answer, order_strength=strength, inspect=True))
         without = predictor.again(answer, order_strength=0)

@@ -69,22 +69,6 @@ class InputSize(click.ParamType):
         return int(value)
 
 
-class RowColumn(click.ParamType):
-    """A place in the image, written ROW,COL."""
-
-    name = "row,column"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
-        """``"120,200"`` -> (120.0, 200.0)."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            row, column = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f'"{value}" is no ROW,COL; write two numbers like 120,200.', param, ctx)
-        return row, column
-
-
 def model_options(command: Any) -> Any:
     """Options of every command that runs a model."""
     for option in (

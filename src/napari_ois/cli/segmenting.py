@@ -1,4 +1,4 @@
-"""One rule: one object of one image or stack, by clicks, is written as files that any image program reads."""
+"""One rule: one object of one image or stack, clicked or drawn, is written as files that any image program reads."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from napari_ois.cli.ordering import chosen_source, order_options, read_ordered
-from napari_ois.cli.parts import InOrder, RowColumn, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import InOrder, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.prompting import Given, prompt_options
 
 if TYPE_CHECKING:
-    from napari_ois.annotation.clicks import Clicks
+    from napari_ois.annotation.prompts import Prompt
     from napari_ois.cli.ordering import OrderedImage
     from napari_ois.segmentation.order_sources import OrderSource
     from napari_ois.segmentation.prediction import Prediction
@@ -22,8 +23,7 @@ LEFT_FROM_EARLIER = ("order_negative_*.tif", "depth_known.tif", "image.tif")
 
 @click.command(cls=InOrder)
 @click.argument("image", type=click.Path(path_type=Path))
-@click.option("--positive", "-p", multiple=True, type=RowColumn(), metavar="ROW,COL", help="On the object.")
-@click.option("--negative", "-n", multiple=True, type=RowColumn(), metavar="ROW,COL", help="Off the object.")
+@prompt_options
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
 @order_options
 @click.option("--channel-axis", type=int, help="Axis that holds the channels.")
@@ -32,19 +32,17 @@ LEFT_FROM_EARLIER = ("order_negative_*.tif", "depth_known.tif", "image.tif")
 def segment(
     ctx: click.Context,
     image: Path,
-    positive: tuple[tuple[float, float], ...],
-    negative: tuple[tuple[float, float], ...],
     output: Path,
     channel_axis: int | None,
     model: str,
     device: str,
     precision: str,
     input_size: int | str | None,
-    **order: Any,
+    **options: Any,
 ) -> None:
-    """Segment one object of IMAGE by clicks.
+    """Segment one object of IMAGE by clicks, boxes and scribbles.
 
-    Clicks are played one after the other in the order given, as in the viewer. Writes mask.tif,
+    They are played one after the other in the order given, as in the viewer. Writes mask.tif,
     probability.tif, depth.tif, order_positive.tif, order_negative_01.tif and on, clicks.csv and
     overview.png.
 
@@ -54,14 +52,16 @@ def segment(
     """
     from napari_ois.annotation.replay import Replay
 
-    clicks, source, scene = begin(ctx, image, output, (positive, negative), order, channel_axis, device, precision)
+    given = Given.take(ctx.meta["order"], options)
+    prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision)
     with progress_bar(4, "segment") as step, spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size)
         step(1)
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)
         play = Replay(predictor)
-        prediction = play.answer(clicks, order_strength=source.order_strength)
+        seed = None if prompt.seed is None else prompt.seed.mask
+        prediction = play.answer(prompt.clicks, seed=seed, order_strength=source.order_strength)
         step(1)
         assert prediction is not None  # there is a positive click
         written = _write(output, scene, prediction, made_from_stack=source.needs_stack)
@@ -78,36 +78,31 @@ def segment(
 
 
 def begin(
-    ctx: click.Context,
     image: Path,
     output: Path,
-    places: tuple[tuple[tuple[float, float], ...], tuple[tuple[float, float], ...]],
+    given: Given,
     order: dict[str, Any],
     channel_axis: int | None,
     device: str,
     precision: str,
-) -> tuple[Clicks, OrderSource, OrderedImage]:
+) -> tuple[Prompt, OrderSource, OrderedImage]:
     """Check everything that the user gave before anything takes long: a model is loaded later.
 
     Parameters
     ----------
-    places : (positive, negative)
-        Values of the two options; ``ctx`` knows how they were mixed.
+    given : Given
     order : dict
         Values of :func:`napari_ois.cli.ordering.order_options`.
     """
-    from napari_ois.annotation.clicks import Clicks
-    from napari_ois.segmentation.clicks import check_clicks
     from napari_ois.segmentation.files import check_target
 
-    clicks = _clicks_in_order(ctx.meta["order"], *places)
     check_target(output)
-    points, labels = [place for place, _ in clicks], [kind for _, kind in clicks]
     source = chosen_source(order, channel_axis, device, precision)
+    prompts: list[Prompt] = []
     scene = read_ordered(
-        image, source, order["axis"] or 0, channel_axis, lambda shape: check_clicks(points, labels, shape)
+        image, source, order["axis"] or 0, channel_axis, lambda shape: prompts.append(given.prompt(shape))
     )
-    return Clicks.from_arrays(points, labels), source, scene
+    return prompts[-1], source, scene
 
 
 def _write(output: Path, scene: OrderedImage, prediction: Prediction, *, made_from_stack: bool) -> list[Path]:
@@ -135,13 +130,3 @@ def _write(output: Path, scene: OrderedImage, prediction: Prediction, *, made_fr
 def _writable(pixels: Any) -> Any:
     """Bool as bytes, which more programs read."""
     return pixels.astype("uint8") * 255 if pixels.dtype == bool else pixels
-
-
-def _clicks_in_order(
-    order: list[str | None],
-    positive: tuple[tuple[float, float], ...],
-    negative: tuple[tuple[float, float], ...],
-) -> list[tuple[tuple[float, float], int]]:
-    """Interleave both options' values as they came; label 1 positive, 0 negative."""
-    left = {"positive": iter(positive), "negative": iter(negative)}
-    return [(next(left[name]), int(name == "positive")) for name in order if name in left]

@@ -19,6 +19,7 @@ from torch.nn import functional
 from napari_ois.errors import InputError
 from napari_ois.network.attention import BlockAttention
 from napari_ois.network.prompts import Slots, arrange_slots
+from napari_ois.segmentation.depth_use import separation, separation_warning
 
 if TYPE_CHECKING:
     from napari_ois.network import OIS
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 Kind = Literal["order", "plain", "object"]
 
 BINS = 64
-
-USELESS = 0.6
-"""Below this separation (0.5 is chance), depth says next to nothing about where the object ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +108,7 @@ class OrderProfile:
     @property
     def warning(self) -> str:
         """What to tell the user where depth says nothing here; empty where it does."""
-        if self.separation >= USELESS:
-            return ""
-        return (
-            f"Depth does not separate this object from what is around it ({self.separation:.2f}; 0.5 is chance): "
-            "order cannot help here. Choose another source of order, or none."
-        )
+        return separation_warning(self.separation)
 
 
 def looked_at(
@@ -267,20 +260,10 @@ class Inspection:
             inside=_shares(depth[mask], edges),
             outside=_shares(depth[~mask], edges),
             at_clicks=at_clicks.astype(np.float32),
-            separation=_separation(distance[mask], distance[~mask]),
+            separation=separation(distance[mask], distance[~mask]),
         )
 
 
 def _shares(values: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.float32]:
     counts = np.histogram(values, edges)[0]
     return (counts / max(1, counts.sum())).astype(np.float32)
-
-
-def _separation(inside: NDArray[np.float32], outside: NDArray[np.float32], bins: int = 1024) -> float:
-    """P(outside > inside) + P(equal) / 2 by histograms, which is exact to a thousandth and never sorts."""
-    if not inside.size or not outside.size:
-        return 0.5
-    edges = np.linspace(0, 1, bins + 1)
-    near, far = (np.histogram(values, edges)[0] / values.size for values in (inside, outside))
-    below = np.concatenate([[0.0], np.cumsum(near)[:-1]])
-    return float((far * (below + near / 2)).sum())

@@ -1,0 +1,60 @@
+"""One rule: what is said of a mask is counted here, beside the viewer, and put into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_ois.annotation.confidence import mask_score, unsure
+from napari_ois.segmentation.depth_use import object_separation, separation_warning
+
+if TYPE_CHECKING:
+    from napari_ois._napari.worker import Answer
+    from napari_ois.annotation import AnnotatedObject
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was counted of a mask.
+
+    Attributes
+    ----------
+    score : float
+        Mean probability in it.
+    area, doubtful : int
+        Pixels of the mask, and unsure ones anywhere.
+    warning : str
+        Where depth does not tell the object from what is around it.
+    """
+
+    score: float
+    area: int
+    doubtful: int
+    warning: str
+
+    def __str__(self) -> str:
+        share = f" ({self.doubtful / self.area:.0%} of the mask's size)" if self.area else ""
+        return f"Score {self.score:.2f}, the mean probability in the mask. {self.doubtful} pixels are unsure{share}."
+
+
+def measure(obj: AnnotatedObject, answer: Answer, threshold: float, band: float) -> Measured:
+    """Count; touches no layer.
+
+    Parameters
+    ----------
+    obj : AnnotatedObject
+    answer : Answer
+        To its question.
+    threshold, band : float
+        See :func:`napari_ois.annotation.confidence.unsure`.
+    """
+    prediction = answer.prediction
+    mask = obj.mask(prediction)
+    assert mask is not None  # there is an answer
+    found = object_separation(prediction.depth, mask, answer.clicks.points, answer.clicks.labels)
+    return Measured(
+        score=mask_score(prediction.probability, mask),
+        area=int(mask.sum()),
+        doubtful=int(unsure(prediction.probability, threshold, band).sum()),
+        warning="" if found is None else separation_warning(found),
+    )
