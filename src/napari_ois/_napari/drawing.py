@@ -56,8 +56,6 @@ class Drawing(QObject):
             face_color="transparent",
             edge_width=max(1.0, max(plane.shape) / 250),
         )
-        for key, action in session.layers.clicks.keymap.items():
-            self.layer.bind_key(key, partial(_press, action, session.layers.clicks))
         session.layers.add_extra(self.layer)
         self.layer.events.data.connect(self._on_data)
         self.set_polarity(True)
@@ -68,7 +66,12 @@ class Drawing(QObject):
         return self.layer in self._viewer.layers and self.session.active
 
     def begin(self, kind: str) -> None:
-        """Be ready for a ``"box"`` or a ``"scribble"``."""
+        """Be ready for a ``"box"`` or a ``"scribble"``, with the keys that the clicks have now."""
+        for key in list(self.layer.keymap):
+            self.layer.bind_key(key, None, overwrite=True)
+        clicks = self.session.layers.clicks
+        for key, action in clicks.keymap.items():
+            self.layer.bind_key(key, partial(_press, action, clicks), overwrite=True)
         layers = self._viewer.layers
         layers.move(layers.index(self.layer), len(layers))
         layers.selection.active = self.layer
