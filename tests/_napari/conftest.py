@@ -38,9 +38,12 @@ class FakePredictor:
         self.thread = threading.get_ident()
         self.calls = 0
 
-    def set_image(self, image: Any) -> None:
+    def set_image(self, image: Any, *, depth: Any = None) -> None:
         time.sleep(self.delay)
         self.image = np.asarray(image)
+        if depth is not None:
+            self.depth = np.asarray(depth)
+            return
         plane = self.image.mean(-1) if self.image.ndim == 3 else self.image.astype(float)
         self.depth = ((plane - plane.min()) / (np.ptp(plane) or 1)).astype(np.float32)
 

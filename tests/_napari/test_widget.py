@@ -288,7 +288,7 @@ class TestLife:
         qtbot.waitUntil(lambda: layer.keymap == {})
         worker.wait()
         viewer.add_image(np.zeros((5, 5)), name="later")
-        assert not [t for t in threading.enumerate() if t.name.startswith("napari-ois")]
+        qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("napari-ois")])
 
 
 def disc(row: int, column: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_ois.annotation import ArrayCanvas, Clicks, Document, ImageSignature, PlaneKey, Replay, Session, Settings
-from napari_ois.annotation.playback import paint_session, plane_pixels, play_session, spatial_shape
+from napari_ois.annotation.playback import orders_needed, paint_session, plane_pixels, play_session, spatial_shape
 from napari_ois.errors import InputError
 
 
@@ -18,9 +18,9 @@ class Painter:
     def __init__(self) -> None:
         self.images = 0
 
-    def set_image(self, image, channel_axis=None) -> None:
+    def set_image(self, image, channel_axis=None, depth=None) -> None:
         self.images += 1
-        self.image = np.asarray(image, float)
+        self.image = np.asarray(image, float) if depth is None else 20 * np.asarray(depth)
         if channel_axis is not None:
             self.image = self.image.sum(axis=channel_axis)
 
@@ -119,3 +119,20 @@ def test_an_object_of_nothing_and_a_plane_that_is_not_there_are_refused(disk) ->
     stack.accept(stack.start(PlaneKey((1, 2), (8, 0, 0))).number, disk(5, 5, 3))
     with pytest.raises(InputError, match="no plane at"):
         list(play_session(Session(ImageSignature.of(IMAGE), stack.objects), IMAGE, Painter()))
+
+
+def test_an_object_is_played_with_the_map_that_it_was_answered_with() -> None:
+    depth = np.linspace(0, 1, 24 * 30, dtype=np.float32).reshape(24, 30)
+    document = Document(ArrayCanvas(np.zeros(IMAGE.shape, np.int32)))
+    place, said = PlaneKey((1, 2), (0, 0, 0)), {"statement": "A ramp."}
+    for number, order in ((1, "a1"), (2, ""), (3, "b2")):
+        document.start(place, clicks=Clicks().added(18, 6 + 8 * number), settings=Settings(order=order))
+        painter = Painter()
+        painter.set_image(IMAGE[0], depth=depth if order == "a1" else None)
+        document.accept(number, document[number].mask(Replay(painter).answer(document[number].clicks)))
+    session = Session(ImageSignature.of(IMAGE), document.objects, order={"maps": {"a1": said}})
+    assert orders_needed(session) == {"a1": said, "b2": {}}
+    painter = Painter()
+    played = list(play_session(session, IMAGE, painter, {"a1": depth}))
+    assert painter.images == 3 and [one.differs for one in played] == [0, 0, 0]
+    assert next(play_session(session, IMAGE, Painter())).differs  # without the map it is another mask

@@ -21,6 +21,7 @@ from napari_ois.annotation import (
     PlaneKey,
     Replay,
     Session,
+    Settings,
     save_session,
 )
 from napari_ois.annotation.export import read_coco
@@ -28,6 +29,8 @@ from napari_ois.cli import sessions
 from napari_ois.cli.parts import SentenceGroup
 from napari_ois.cli.sessions import export, replay
 from napari_ois.network.order import normalize_depth
+from napari_ois.segmentation.depth import depth_key, prepare_depth
+from napari_ois.segmentation.order_files import map_file
 from napari_ois.segmentation.predictor import Predictor
 
 SIZE = 60
@@ -41,7 +44,8 @@ class SpotNetwork(nn.Module):
         self.weight = nn.Parameter(torch.ones(1))
 
     def embed_image(self, image, depth=None):
-        return SimpleNamespace(image=image[0, 0], depth=normalize_depth(image[:, :1]))
+        seen = image[0, 0] if depth is None else depth[0, 0]  # so that a given depth is seen in the mask
+        return SimpleNamespace(image=seen, depth=normalize_depth(image[:, :1]))
 
     def decode_clicks(self, embedding, points, labels, previous=None):
         image = embedding.image
@@ -204,3 +208,27 @@ def test_what_cannot_be_exported_is_one_sentence(run, tmp_path, says, arguments)
     assert says in result.output
     assert result.output.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"labels.tif", "float.tif"}
+
+
+def test_replay_takes_the_map_that_the_order_came_from(run, image, predictor, tmp_path) -> None:
+    depth = prepare_depth(np.linspace(0, 1, 40 * 60).reshape(40, 60) ** 2, (40, 60))
+    key = depth_key(depth)
+    model = predictor.load("ois-compact", "cpu", "fp32", SIZE)
+    model.set_image(image[0], depth=depth)
+    document = Document(ArrayCanvas(np.zeros(image.shape, np.int32)))
+    document.start(PlaneKey((1, 2), (0, 0, 0)), clicks=Clicks().added(20, 30), settings=Settings(order=key))
+    document.accept(1, Replay(model).answer(document[1].clicks).mask)
+    saved = Session(
+        ImageSignature.of(image), document.objects, {"sha256": "12ab"}, order={"maps": {key: {"statement": "Heights."}}}
+    )
+    save_session(tmp_path / "session.json", saved)
+    command = ("replay", "session.json", "image.tif", "-o", "again", "--device", "cpu", "--check")
+    refused = run(*command)
+    assert refused.exit_code == 2 and "Heights." in refused.output and "--depth" in refused.output
+    assert run(*command, "--force").exit_code == 1  # the model's own depth gives another mask
+    tifffile.imwrite(tmp_path / "other.tif", np.ones((40, 60), np.float32))
+    assert "not here" in run(*command, "--depth", "other.tif").output
+    tifffile.imwrite(map_file(tmp_path / "session.json", key), depth)
+    found = run(*command)
+    assert found.exit_code == 0, found.output
+    assert f"Order from depth map {key}: Heights." in found.output

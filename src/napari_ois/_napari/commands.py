@@ -157,3 +157,18 @@ def take_suggestion() -> None:
 def reset_threshold() -> None:
     """Let the model's own threshold decide."""
     _do(lambda widget: widget.reset_threshold())
+
+
+def preview_order() -> None:
+    """Compute the source of order chosen, and show it."""
+    _do(lambda widget: widget.preview_order())
+
+
+def use_order() -> None:
+    """Let the source of order chosen guide the mask."""
+    _do(lambda widget: widget.use_order())
+
+
+def cancel_order() -> None:
+    """Stop computing the source of order."""
+    _do(lambda widget: widget.cancel_order())

@@ -54,6 +54,11 @@ class Errands(QObject):
         owner = weakref.ref(self)
         self._thread.submit(job).add_done_callback(lambda future: _post(owner, future, done, failed))
 
+    @property
+    def closed(self) -> bool:
+        """Whether what runs is for nobody any more."""
+        return self._closed
+
     def close(self) -> None:
         """Do nothing more; what runs is not told. Does not wait."""
         self._closed = True

@@ -49,6 +49,7 @@ class Holder:
         self._viewer = viewer
         self._factory = factory
         self._workbooks: list[Workbook] = []
+        self._threads: dict[str, Errands] = {}
         self._events = [getattr(viewer.layers.events, n) for n in ("inserted", "removed", "reordered")]
         self._listener: Callable[..., None] | None = None
         self._follower: Callable[[], None] | None = None
@@ -106,6 +107,12 @@ class Holder:
             on_made(found)
         return found
 
+    def thread(self, topic: str) -> Errands:
+        """A thread beside the viewer for one kind of long reading, so that files do not wait for it."""
+        if topic not in self._threads:
+            self._threads[topic] = Errands()
+        return self._threads[topic]
+
     def _journals(self) -> set[Path]:
         journals = [book.recovery.journal for book in self._workbooks]
         return {journal.path for journal in journals if journal is not None and journal.path is not None}
@@ -123,8 +130,9 @@ class Holder:
         for book in books:
             book.close()
         errands, self.errands = self.errands, None
-        if errands is not None:
-            errands.close()
+        for thread in (*filter(None, [errands]), *self._threads.values()):
+            thread.close()
+        self._threads.clear()
         worker, self.worker = self.worker, None
         if worker is not None:
             worker.close()

@@ -105,6 +105,10 @@ class Inquiry(QObject):
         if self.answer is not None:
             self._worker.inspect(self.answer)
 
+    def forget(self) -> None:
+        """Know nothing more: the image is embedded anew."""
+        self.pending = self.answer = None
+
     def close(self) -> None:
         """Ask and hear nothing more."""
         self._active = False
@@ -129,4 +133,5 @@ def question_about(obj: AnnotatedObject | None) -> Question | None:
     """What the worker is to be asked about an object."""
     if obj is None:
         return None
-    return Question(obj.clicks, None if obj.seed is None else obj.seed.mask, obj.settings.order_strength)
+    seed = None if obj.seed is None else obj.seed.mask
+    return Question(obj.clicks, seed, obj.settings.order_strength, obj.settings.order)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_ois._napari.confidence_panel import ConfidencePanel
+from napari_ois._napari.order_panel import OrderPanel
 from napari_ois._napari.preference_panel import PreferencePanel
 from napari_ois._napari.preference_verbs import PREFERENCES
 from napari_ois._napari.prompt_panel import PromptPanel
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], ...] = (
     ("Boxes and scribbles", PromptPanel),
     ("Confidence", ConfidencePanel),
+    ("Source of order", OrderPanel),
     (PREFERENCES, PreferencePanel),
 )
 """Title and class of each, from top to bottom."""

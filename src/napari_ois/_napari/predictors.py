@@ -36,8 +36,8 @@ class PredictorLike(Protocol):
     def depth(self) -> NDArray[np.float32]:
         """Normalised depth of the image, (H, W)."""
 
-    def set_image(self, image: Any) -> None:
-        """Embed an image."""
+    def set_image(self, image: Any, *, depth: Any = None) -> None:
+        """Embed an image, with a depth map of somebody else where one is given."""
 
     def predict(self, points: Any, labels: Any, previous: Any = None, *, order_strength: float = 1.0) -> Prediction:
         """Answer clicks."""

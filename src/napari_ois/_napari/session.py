@@ -18,6 +18,7 @@ from napari_ois._napari.acceptance import Acceptance
 from napari_ois._napari.chores import Chores
 from napari_ois._napari.click_reader import ClickReader
 from napari_ois._napari.dragging import Dragging
+from napari_ois._napari.embedding import Embedding
 from napari_ois._napari.inquiry import Inquiry, question_about
 from napari_ois._napari.layers import SessionLayers
 from napari_ois._napari.plane import displayed_plane, image_array
@@ -119,7 +120,9 @@ class Session(QObject):
         worker.embedded.connect(self._on_embedded)
         worker.inspected.connect(self._on_inspected)
         self._inquiry.answered.connect(self._on_answered)
-        worker.embed(model, device, partial(self.plane.view, image_array(image)))
+        read = partial(self.plane.view, image_array(image))
+        self._embedding = Embedding(worker, model, device, read, workbook.orders)
+        self._embedding.need(self.settings.order)
         if self.object is None:
             self.document.select(None)
         self._detach = self.document.connect(self._on_happened)
@@ -137,6 +140,11 @@ class Session(QObject):
     def clicks(self) -> Clicks:
         """The clicks on the screen."""
         return self._reader.clicks
+
+    @property
+    def order(self) -> str:
+        """Key of the depth map in use, in the workbook's ``orders``; empty for the model's own."""
+        return self._embedding.order or ""
 
     @property
     def object(self) -> AnnotatedObject | None:
@@ -197,17 +205,13 @@ class Session(QObject):
         """Answer the object on the screen, and those to come, with other :class:`~.Settings`; or only those to come."""
         self.settings = replace(self.settings, **changes)
         obj = self.object
-        if obj is not None and not only_next:
+        if obj is None:
+            self._embedding.need(self.settings.order)
+        elif not only_next:
             self.document.adjust(obj.number, replace(obj.settings, **changes))
 
     def inspect(self) -> bool:
-        """Ask what order does to the mask on the screen; :attr:`inspected` tells.
-
-        Returns
-        -------
-        bool
-            False where there is no mask yet.
-        """
+        """Ask what order does to the mask on the screen, which :attr:`inspected` tells; False where there is none."""
         if not self._inquiry.knows(question_about(self.object)):
             return False
         self._inquiry.inspect()
@@ -316,6 +320,8 @@ class Session(QObject):
         if another and before is not None:
             self._acceptance.drop()  # it was meant for that one
         self._reader.show(Clicks() if obj is None else obj.clicks)
+        if self._embedding.need((self if obj is None else obj).settings.order):
+            self._inquiry.forget()
         asked = self._inquiry.about(question_about(obj), afresh=another)
         if another or self._inquiry.pending is None:
             self._show(obj)

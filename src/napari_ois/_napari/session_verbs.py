@@ -16,12 +16,19 @@ from napari_ois._napari.confidence_verbs import ConfidenceVerbs
 from napari_ois.annotation import Document, ImageSignature, load_session, save_session
 from napari_ois.annotation import Session as SessionFile
 from napari_ois.errors import InputError
+from napari_ois.segmentation.order_files import read_maps
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_ois._napari.errands import Errands
     from napari_ois._napari.session import Session
     from napari_ois._napari.workbook import Workbook
 
+Maps = dict[str, "NDArray[np.float32]"]
 FILES = "Sessions (*.json)"
 OTHER_IMAGE = "{} is of another image (its pixels differ); open that image, press Start, and load it there."
 
@@ -136,9 +143,10 @@ class SessionVerbs(ConfidenceVerbs):
     def _save(self, session: Session, path: Path) -> None:
         session.keep_strokes()
         make, sign = session.workbook.session(), session.workbook.recovery.sign
+        orders, objects = session.workbook.orders, session.document.objects
         if self._errands is not None:
             self._errands.send(
-                lambda: save_session(path, make(image=sign())),
+                partial(_save_with_maps, path, lambda: make(image=sign()), lambda: orders.write(path, objects)),
                 lambda _: self._say(f"The session is in {path}."),
                 self._on_file_failed,
             )
@@ -147,16 +155,17 @@ class SessionVerbs(ConfidenceVerbs):
         sign = session.workbook.recovery.sign
         if self._errands is not None:
             self._errands.send(
-                lambda: (load_session(path), sign()),
+                lambda: (*_load_with_maps(path), sign()),
                 partial(self._on_loaded, session.workbook, path),
                 self._on_file_failed,
             )
 
-    def _on_loaded(self, book: Workbook, path: Path, loaded: tuple[SessionFile, ImageSignature]) -> None:
-        found, signature = loaded
+    def _on_loaded(self, book: Workbook, path: Path, loaded: tuple[SessionFile, Maps, ImageSignature]) -> None:
+        found, maps, signature = loaded
         if not found.image.same_image(signature):
             show_warning(OTHER_IMAGE.format(path.name))
             return
+        book.orders.learn(found.order, maps)
         here = len(book.document)
         if not here:
             self._take(book, found, signature, False)
@@ -197,3 +206,15 @@ class SessionVerbs(ConfidenceVerbs):
 
     def _refresh_choices(self, event: object = None) -> None:
         raise NotImplementedError
+
+
+def _save_with_maps(path: Path, make: Callable[[], SessionFile], write_maps: Callable[[], None]) -> None:
+    """Write a session file and the maps of order that it needs; beside the viewer."""
+    save_session(path, make())
+    write_maps()
+
+
+def _load_with_maps(path: Path) -> tuple[SessionFile, Maps]:
+    """Read a session file and what maps of order lie beside it; beside the viewer."""
+    found = load_session(path)
+    return found, read_maps(path, {obj.settings.order for obj in found.objects} - {""})

@@ -17,12 +17,12 @@ from qtpy.QtGui import QCloseEvent
 
 from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.holder import Holder
+from napari_ois._napari.order_verbs import OrderVerbs
 from napari_ois._napari.panels import PANELS
 from napari_ois._napari.plane import image_shape, show_plane
 from napari_ois._napari.predictors import PredictorFactory
 from napari_ois._napari.preferences import Store, open_store
 from napari_ois._napari.session import Session
-from napari_ois._napari.session_verbs import SessionVerbs
 from napari_ois._napari.worker import Answer, Embedded, Failure
 from napari_ois.errors import OISError
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
-class OISWidget(SessionVerbs):
+class OISWidget(OrderVerbs):
     """Click on an object of an image, get its mask, its depth and its order maps.
 
     Parameters
@@ -65,6 +65,8 @@ class OISWidget(SessionVerbs):
         What the worker gave, after the viewer was brought up to date.
     begun(Session), ended()
         A session is there, or is over.
+    layers_changed()
+        The viewer has other layers, or they are ordered otherwise.
     """
 
     embedded = Signal(object)
@@ -72,6 +74,7 @@ class OISWidget(SessionVerbs):
     inspected = Signal(object)
     begun = Signal(object)
     ended = Signal()
+    layers_changed = Signal()
     failed = Signal(object)
 
     def __init__(
@@ -138,6 +141,10 @@ class OISWidget(SessionVerbs):
     @property
     def _errands(self) -> Errands | None:
         return self._holder.errands
+
+    def thread(self, topic: str) -> Errands:
+        """A thread beside the viewer for what a panel reads; given back with the rest."""
+        return self._holder.thread(topic)
 
     def start(self) -> None:
         """Begin on the plane of the chosen image that the viewer shows; ends the session before."""
@@ -364,6 +371,7 @@ class OISWidget(SessionVerbs):
     def _refresh_choices(self, event: Any = None) -> None:
         self.image.reset_choices()
         self.target.reset_choices()
+        self.layers_changed.emit()
         if getattr(event, "type", "") == "removed":
             QTimer.singleShot(0, self._check_layers)  # napari may be taking more of them away
 

@@ -15,6 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_ois._napari.label_canvas import LabelCanvas
 from napari_ois._napari.labels_table import LabelsTable, calibration
 from napari_ois._napari.object_model import Row
+from napari_ois._napari.orders import Orders
 from napari_ois._napari.plane import image_array
 from napari_ois._napari.recovery import Recovery
 from napari_ois._napari.succession import carry_over, clear_labels
@@ -45,6 +46,7 @@ class Workbook(QObject):
     ----------
     document : Document
     canvas : LabelCanvas
+    orders : Orders
     recovery : Recovery
     model : dict
         What answers the clicks, for a session file.
@@ -80,6 +82,7 @@ class Workbook(QObject):
         self.model: dict[str, Any] = {}
         self.given_up: list[Labels] = []  # layers that the user wants out of the viewer
         self.rows: tuple[Row, ...] = ()
+        self.orders = Orders()
         self.canvas = LabelCanvas(image, errands.send)
         self.document = Document(self.canvas)
         self._viewer = viewer
@@ -153,7 +156,9 @@ class Workbook(QObject):
     def session(self) -> Callable[..., Session]:
         """What a session file holds of it; called with ``image=``, the signature, it gives the session."""
         size, unit = calibration(self.image)
-        return partial(Session, objects=self.document.objects, model=dict(self.model), pixel_size=size, unit=unit)
+        objects = self.document.objects
+        order = self.orders.record(objects)
+        return partial(Session, objects=objects, model=dict(self.model), order=order, pixel_size=size, unit=unit)
 
     def close(self) -> None:
         """Listen and write no more."""

@@ -54,11 +54,12 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Question:
-    """All that a mask depends on: the clicks, the mask that the object began from, the strength of order."""
+    """All that a mask depends on: the clicks, the mask that the object began from, order's strength and its map."""
 
     clicks: Clicks
     seed: PackedMask | None = None
     strength: float = 1.0
+    order: str = ""
 
     @property
     def answerable(self) -> bool:
@@ -150,7 +151,7 @@ class _Engine:
         if self._predictor is not None:
             self._predictor.interrupted = dropped
 
-    def embed(self, number: int, model: str, device: str, read: Callable[[], Any]) -> Embedded | None:
+    def embed(self, number: int, model: str, device: str, read: Callable[[], Any], depth: Any) -> Embedded | None:
         begin = time.perf_counter()
         self._replay = None
         if self._predictor is None or self._model != (model, device):
@@ -160,12 +161,13 @@ class _Engine:
         loaded = time.perf_counter()
         if number != self.newest[Kind.EMBED]:
             return None
-        self._predictor.set_image(np.asarray(read()))
-        depth = np.asarray(self._predictor.depth)
+        given = {} if depth is None else {"depth": depth}
+        self._predictor.set_image(np.asarray(read()), **given)
+        used = np.asarray(self._predictor.depth)
         self._replay = Replay(self._predictor)
         done = time.perf_counter()
         made = _model_record(self._predictor, model)
-        return Embedded(self._predictor.device, loaded - begin, done - loaded, depth, made)
+        return Embedded(self._predictor.device, loaded - begin, done - loaded, used, made)
 
     def answer(self, number: int, question: Question) -> Answer | None:
         if self._replay is None:  # its embedding failed, and said so
@@ -241,7 +243,7 @@ class InferenceWorker(QObject):
             return "napari-ois: embedding the image"
         return "napari-ois: answering the clicks" if self.busy else ""
 
-    def embed(self, model: str, device: str, read: Callable[[], Any]) -> None:
+    def embed(self, model: str, device: str, read: Callable[[], Any], depth: Any = None) -> None:
         """Embed an image; drops every request before.
 
         Parameters
@@ -250,9 +252,11 @@ class InferenceWorker(QObject):
             The model is loaded where it is not the one of the request before.
         read : callable
             Gives the image's array; called in the thread, so that slow arrays are read there.
+        depth : (H, W) float32 in [0, 1], optional
+            Order comes from it; by default from what the model estimates.
         """
         self.drop_clicks()
-        self._send(Kind.EMBED, self._engine.embed, model, device, read)
+        self._send(Kind.EMBED, self._engine.embed, model, device, read, depth)
 
     def answer(self, question: Question) -> None:
         """Answer a question; drops the one before."""

@@ -89,10 +89,14 @@ class Settings:
         See :meth:`napari_ois.Predictor.predict`; 1 as trained.
     threshold : float or None
         Probability above which a pixel belongs to the mask; None for the predictor's own.
+    order : str
+        Which depth map the order came from: its key, see :func:`napari_ois.segmentation.depth.depth_key`. Empty for
+        the model's own estimate.
     """
 
     order_strength: float = 1.0
     threshold: float | None = None
+    order: str = ""
 
 
 DEFAULT_SETTINGS = Settings()

@@ -7,7 +7,7 @@ over the earlier. The masks kept in the session are not used for this; they are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ from napari_ois.errors import InputError
 class Segments(Answers, Protocol):
     """The part of a predictor that a playback needs."""
 
-    def set_image(self, image: Any, channel_axis: int | None = None) -> None:
+    def set_image(self, image: Any, channel_axis: int | None = None, depth: Any = None) -> None:
         """Embed an image. See :class:`napari_ois.Predictor`."""
         ...
 
@@ -99,8 +99,17 @@ def plane_pixels(image: Any, plane: PlaneKey, channel_axis: int | None = None) -
     return np.stack(channels, axis=-1)
 
 
-def play_session(session: Session, image: Any, predictor: Segments) -> Iterator[Played]:
-    """Play the accepted objects of a session, plane by plane, so that each is embedded once.
+def orders_needed(session: Session) -> dict[str, dict[str, Any]]:
+    """The depth maps that the accepted objects were answered with: what the session says of each, by its key."""
+    said = session.order.get("maps", {})
+    needed = {obj.settings.order for obj in session.accepted if len(obj.clicks) and obj.settings.order_strength > 0}
+    return {key: said[key] if isinstance(said.get(key), dict) else {} for key in sorted(needed - {""})}
+
+
+def play_session(
+    session: Session, image: Any, predictor: Segments, orders: Mapping[str, NDArray[Any]] | None = None
+) -> Iterator[Played]:
+    """Play the accepted objects of a session, plane by plane, so that each is embedded once with each order.
 
     Parameters
     ----------
@@ -109,17 +118,20 @@ def play_session(session: Session, image: Any, predictor: Segments) -> Iterator[
     image : array
         Of any kind and number of axes; each plane with objects is read.
     predictor : Predictor
+    orders : mapping of str to (H, W) array, optional
+        Depth maps by their keys; see :func:`orders_needed`. Of one that is not here, the model's own is used.
 
     Raises
     ------
     InputError
         If an object's plane is not in the image, or it has nothing to be made from.
     """
+    maps = orders or {}
     channel_axis = session.view.get("channel_axis")
-    planes: dict[PlaneKey, list[AnnotatedObject]] = {}
+    planes: dict[tuple[PlaneKey, str], list[AnnotatedObject]] = {}
     for obj in session.accepted:
-        planes.setdefault(obj.plane, []).append(obj)
-    for plane, objects in planes.items():
+        planes.setdefault((obj.plane, obj.settings.order), []).append(obj)
+    for (plane, order), objects in planes.items():
         plane.shape_in(spatial_shape(image, plane.ndim, channel_axis))
         pixels = plane_pixels(image, plane, channel_axis)
         replay: Replay | None = None
@@ -127,7 +139,8 @@ def play_session(session: Session, image: Any, predictor: Segments) -> Iterator[
             prediction = None
             if len(obj.clicks):
                 if replay is None:  # planes of seeds and brush strokes alone need no network
-                    predictor.set_image(pixels, channel_axis=None if channel_axis is None else 2)
+                    given = {"depth": maps[order]} if order in maps else {}  # not every predictor takes one
+                    predictor.set_image(pixels, channel_axis=None if channel_axis is None else 2, **given)
                     replay = Replay(predictor)
                 seed = None if obj.seed is None else obj.seed.mask
                 strength = obj.settings.order_strength

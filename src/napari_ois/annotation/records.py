@@ -47,7 +47,7 @@ def object_record(obj: AnnotatedObject) -> Record:
         "color": obj.color,
         "plane": obj.plane.to_record(),
         "clicks": [[c.row, c.column, int(c.positive)] for c in obj.clicks],
-        "settings": {"order_strength": obj.settings.order_strength, "threshold": obj.settings.threshold},
+        "settings": _settings_record(obj.settings),
         "seed": None if obj.seed is None else _seed_record(obj.seed),
         "edits": None if obj.edits is None else _edits_record(obj.edits),
         "label": obj.label,
@@ -125,9 +125,15 @@ def check_settings(settings: Settings) -> Settings:
     return settings
 
 
+def _settings_record(settings: Settings) -> Record:
+    record: Record = {"order_strength": settings.order_strength, "threshold": settings.threshold}
+    return {**record, "order": settings.order} if settings.order else record
+
+
 def _settings(record: Any) -> Settings:
     strength = _maybe(record, "order_strength", float)
-    return check_settings(Settings(1.0 if strength is None else strength, _maybe(record, "threshold", float)))
+    order = _maybe(record, "order", str) or ""
+    return check_settings(Settings(1.0 if strength is None else strength, _maybe(record, "threshold", float), order))
 
 
 def _seed_record(seed: Seed) -> Record:

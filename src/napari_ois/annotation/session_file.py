@@ -8,13 +8,15 @@ The format, ``"version": 1``::
       "image": {"shape": [...], "dtype": "...", "sha256": "...", "source": "..." or null},
       "model": {"name": "...", "sha256": "...", "input_size": 512, "precision": "fp32", "device": "cpu"},
       "view": {},        how the image was made into the plane that the model saw, for example "channel_axis"
-      "order": {},       where the order came from, if not from the model itself
+      "order": {         where the order came from, if not from the model itself
+          "maps": {"key": {"statement": "...", ...}, ...}    one a depth map that objects were answered with
+      },
       "pixel_size": [...] or null, "unit": "micrometer",
       "objects": [ {
           "number": 1, "name": "...", "color": "#rrggbb" or null, "label": 7 or null,
           "plane": {"axes": [1, 2], "index": [3, 0, 0]},
           "clicks": [[row, column, 1 positive or 0 negative], ...],        oldest first
-          "settings": {"order_strength": 1.0, "threshold": 0.49 or null},
+          "settings": {"order_strength": 1.0, "threshold": 0.49 or null, "order": "key of a map, if not the model's"},
           "seed": {"mask": M, "source": "...", "label": 4} or null,
           "edits": {"added": M, "removed": M} or null,
           "accepted": {"label": 7, "target": "labels", "rule": "keep", "turn": 2, "score": 0.93,

@@ -16,6 +16,8 @@ from napari_ois.cli.parts import load_predictor, model_options, progress_bar, sp
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_ois.annotation.playback import Played
     from napari_ois.annotation.session_file import Session
 
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
 @click.option("--force", is_flag=True, help="Go on with another image, model or setting than the session's.")
 @click.option("--check", is_flag=True, help="Exit with code 1 if any mask differs from the session's.")
+@click.option(
+    "--depth",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Depth map that the session's order came from, larger = nearer; where it does not lie beside the session.",
+)
 @model_options
 @click.pass_context
 def replay(
@@ -35,6 +43,7 @@ def replay(
     output: Path,
     force: bool,
     check: bool,
+    depth: tuple[Path, ...],
     model: str,
     device: str,
     precision: str,
@@ -45,10 +54,11 @@ def replay(
     The model, its input size and its precision are those of the session unless others are given. Writes
     one TIFF for each set of labels (labels.tif) and the table of its objects (labels.csv).
     """
-    from napari_ois.annotation.playback import paint_session, play_session, spatial_shape
+    from napari_ois.annotation.playback import orders_needed, paint_session, play_session, spatial_shape
     from napari_ois.annotation.session_file import load_session
     from napari_ois.annotation.signature import ImageSignature
     from napari_ois.segmentation.files import check_target, read_image
+    from napari_ois.segmentation.order_files import read_maps
 
     check_target(output)
     saved = load_session(session)
@@ -60,14 +70,16 @@ def replay(
         raise InputError(f"{image} is not the image of {session} (its pixels differ); add --force to go on with it.")
     shape = spatial_shape(pixels, objects[0].plane.ndim, saved.view.get("channel_axis"))
     chosen = _Model.of(ctx, saved, model, precision, input_size)
+    maps = read_maps(session, needed := orders_needed(saved), depth)
     if not force:
         _check_settings(saved)
+        _check_orders(needed, maps)
     with progress_bar(len(objects), "replay") as step, spoken_warnings():
         predictor = load_predictor(chosen.name, device, chosen.precision, chosen.input_size)
         if not force:
             _check_model(saved, predictor.model_info)
         played = []
-        for one in play_session(saved, pixels, predictor):
+        for one in play_session(saved, pixels, predictor, maps):
             played.append(one)
             step(1)
     _write(output, saved, played, paint_session(played, shape))
@@ -76,6 +88,9 @@ def replay(
         differing += bool(one.differs)
         state = f"{one.differs} pixels differ" if one.differs else "as in the session"
         click.echo(f"{one.obj.name}, label {one.accepted.label}: {one.written.area} pixels, {state}.")
+    for key, said in needed.items():
+        where = f"depth map {key}: {said.get('statement', '')}" if key in maps else "the model's own depth (forced)"
+        click.echo(f"Order from {where}")
     click.echo(f"{len(played) - differing} of {len(played)} objects are as in the session; labels are in {output}.")
     if check and differing:
         ctx.exit(1)
@@ -149,12 +164,23 @@ class _Model:
 
 def _check_settings(saved: Session) -> None:
     """Refuse what changes masks and cannot be set here."""
-    unknown = sorted({*saved.view} - {"channel_axis"}) + sorted(saved.order)
+    unknown = sorted({*saved.view} - {"channel_axis"}) + sorted({*saved.order} - {"maps"})
     if unknown:
         raise InputError(
             f"The session was made with settings that a replay does not know ({', '.join(unknown)}); "
             "add --force to go on without them."
         )
+
+
+def _check_orders(needed: dict[str, dict[str, Any]], here: Mapping[str, Any]) -> None:
+    """Refuse to guess depth where the session had a map of it."""
+    for key, said in needed.items():
+        if key not in here:
+            raise InputError(
+                f"Objects of this session took their order from a depth map that is not here "
+                f"({said.get('statement', key)}): put the file that was saved with the session (...order-{key}.tif) "
+                "beside it, give the map with --depth, or add --force to go on with the model's own depth."
+            )
 
 
 def _check_model(saved: Session, info: Any) -> None:

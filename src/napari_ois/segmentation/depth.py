@@ -7,6 +7,8 @@ disparity, inverse depth, height. A map of distances must be turned round by the
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -54,3 +56,9 @@ def prepare_depth(depth: ArrayLike, image_shape: tuple[int, int]) -> NDArray[np.
     if not span > FLAT_SHARE * np.abs(values).max():  # rounding noise is no order
         return np.zeros(values.shape, dtype=np.float32)
     return ((values - low) / span).astype(np.float32)
+
+
+def depth_key(depth: NDArray[np.float32]) -> str:
+    """What a prepared map is known by, whatever it was made from: 16 hexadecimal digits of its hash."""
+    values = np.ascontiguousarray(depth, dtype="<f4")
+    return hashlib.sha256(repr(values.shape).encode() + values.tobytes()).hexdigest()[:16]

@@ -1,0 +1,243 @@
+"""Where order comes from is chosen, seen, taken, undone and written down; nothing is read in the viewer's thread."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Image
+
+from napari_ois._napari import order_request as ask
+from napari_ois._napari.order_panel import OrderPanel
+from napari_ois._napari.plane import same_place
+from napari_ois._napari.widget import OISWidget
+from napari_ois.annotation import load_session
+from napari_ois.segmentation.depth import depth_key, prepare_depth
+from napari_ois.segmentation.order_files import map_file
+from napari_ois.segmentation.stack_sources import Projection
+
+RANGES = np.linspace(5, 1, 60 * 80).reshape(60, 80)
+RANGES[:6] = 0  # unknown
+
+
+@pytest.fixture
+def panel(started: OISWidget) -> OrderPanel:
+    return started.findChild(OrderPanel)
+
+
+def choose(panel: OrderPanel, kind: str, **values: Any) -> None:
+    panel.form.kind.value = kind
+    for name, value in values.items():
+        getattr(panel.form, name).value = value
+
+
+def take(qtbot: Any, panel: OrderPanel, widget: OISWidget) -> None:
+    with qtbot.waitSignal(widget.embedded, timeout=20_000):
+        panel.use()
+
+
+def ranges(viewer: Any, panel: OrderPanel) -> np.ndarray:
+    """Add the ranges as a layer, choose it, and give the depth that it means."""
+    viewer.add_image(RANGES, name="ranges")
+    choose(panel, ask.LAYER, layer=viewer.layers["ranges"], nearer="smaller", unknown="0")
+    return prepare_depth(np.where(RANGES == 0, np.nan, -RANGES), RANGES.shape)
+
+
+def test_a_layer_is_seen_taken_and_undone(started, panel, viewer, click, qtbot) -> None:
+    expected = ranges(viewer, panel)
+    assert "smaller is nearer" in panel.form.statement.text()
+    panel.preview()
+    qtbot.waitUntil(lambda: panel.layers.depth is not None)
+    shown = panel.layers.depth.data
+    assert np.isnan(shown[:6]).all()
+    np.testing.assert_array_equal(shown[6:], expected[6:])
+    assert "90.0%" in panel.result.text()
+
+    click(started, 20, 30)
+    session, own = started.session, started.session.layers.depth
+    estimated = started.session.document[1].settings
+    with qtbot.waitSignal(started.answered) as heard:
+        take(qtbot, panel, started)
+    np.testing.assert_array_equal(heard.args[0].prediction.depth, expected)
+    assert panel.layers.depth is None and session.document[1].settings.order == depth_key(expected)
+    qtbot.waitUntil(lambda: np.array_equal(own.data, expected))
+    assert "smaller is nearer" in panel.in_use.text()
+    with qtbot.waitSignal(started.answered) as heard:
+        started.undo()
+    assert session.document[1].settings == estimated and session.order == ""
+    assert not np.array_equal(heard.args[0].prediction.depth, expected)
+    with qtbot.waitSignal(started.answered) as heard:
+        started.redo()
+    np.testing.assert_array_equal(heard.args[0].prediction.depth, expected)
+
+
+def test_none_switches_order_off_and_another_source_on_again(started, panel, viewer, click, qtbot) -> None:
+    click(started, 20, 30)
+    choose(panel, ask.NONE)
+    with qtbot.waitSignal(started.answered):
+        panel.use()
+    assert started.session.layers.shown_mask().sum() == 1  # the fake's discs are as large as order is strong
+    assert panel.in_use.text() == "In use: no order."
+    choose(panel, ask.OWN)
+    with qtbot.waitSignal(started.answered):
+        panel.use()
+    assert started.session.layers.shown_mask().sum() == 113
+
+
+def test_the_session_file_has_the_map_beside_it(started, panel, viewer, click, qtbot, tmp_path: Path, notes) -> None:
+    expected = ranges(viewer, panel)
+    take(qtbot, panel, started)
+    click(started, 20, 30)
+    started.accept()
+    path = tmp_path / "work.json"
+    started.save_session(path)
+    beside = map_file(path, depth_key(expected))
+    qtbot.waitUntil(beside.is_file)
+    said = load_session(path).order["maps"][depth_key(expected)]
+    assert (said["source"], said["layer"], said["nearer"], said["invalid"]) == ("given", "ranges", "smaller", 0)
+
+    def again() -> OISWidget:
+        widget = OISWidget(viewer, type(started._holder._factory.__name__, (started._holder._factory,), {}))
+        qtbot.addWidget(widget)
+        widget.image.value = viewer.layers["scan"]
+        with qtbot.waitSignal(widget.embedded):
+            widget.start()
+        widget.load_session(path)
+        qtbot.waitUntil(lambda: len(widget.session.document) == 1)
+        with qtbot.waitSignal(widget.answered) as heard:
+            widget.reopen_object(1)
+        np.testing.assert_array_equal(heard.args[0].clicks.points, [(20, 30)])
+        widget.answer = heard.args[0]
+        return widget
+
+    started.shutdown()
+    widget = again()
+    np.testing.assert_array_equal(widget.answer.prediction.depth, expected)
+    widget.shutdown()
+    beside.unlink()
+    widget = again()
+    assert not np.array_equal(widget.answer.prediction.depth, expected)
+    assert any("not here" in said and "smaller is nearer" in said for said in notes)
+    widget.shutdown()
+
+
+@pytest.fixture
+def stack(viewer: Any) -> Image:
+    """A bright sheet that rises from left to right, in a stack of uneven spacing."""
+    values = np.zeros((5, 12, 20), np.float32)
+    for column in range(20):
+        values[column // 4, :, column] = 100 + column
+    return viewer.add_image(values, name="sheet", scale=(4, 1, 0.5), translate=(8, 3, 0))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_stack_gives_the_image_and_its_order(viewer, make, stack, axis, click, qtbot) -> None:
+    widget = make()
+    panel = widget.findChild(OrderPanel)
+    choose(panel, ask.MAX, axis=axis, first="far", threshold="50")
+    take(qtbot, panel, widget)
+    expected = Projection(axis=axis, first="far", spacing=(4, 1, 0.5), threshold=50).compute(stack.data)
+    made = widget.session.image
+    assert made.name == "sheet maximum" and widget.session.plane.shape == expected.depth.shape
+    np.testing.assert_array_equal(np.squeeze(made.data), expected.image)
+    np.testing.assert_array_equal(widget.session.workbook.orders.depth(widget.session.order), expected.depth)
+    if axis == 0:
+        np.testing.assert_array_equal(made.data_to_world((2, 5)), stack.data_to_world((1, 2, 5))[1:])
+        place = (5.0, 9.0)
+    else:  # one pixel as thick as the stack, in its middle
+        for edge, there in ((-0.5, -0.5), (0, 5.5), (0.5, 11.5)):
+            np.testing.assert_allclose(made.data_to_world((2, edge, 5)), stack.data_to_world((2, there, 5)))
+        place = (2.0, 0.0, 9.0)
+    assert same_place(widget.session.layers.clicks, made)
+    answer = click(widget, *place)
+    assert answer.prediction.mask.any()
+
+
+def test_a_second_projection_takes_the_place_of_the_first(viewer, make, stack, qtbot) -> None:
+    panel = make().findChild(OrderPanel)
+    choose(panel, ask.MAX)
+    panel.preview()
+    qtbot.waitUntil(lambda: "sheet maximum" in viewer.layers)
+    first = panel.layers.made
+    choose(panel, ask.MIN, stack=stack)
+    panel.preview()
+    qtbot.waitUntil(lambda: "sheet minimum" in viewer.layers)
+    assert first not in viewer.layers
+    assert sorted(layer.name for layer in viewer.layers) == ["sheet", "sheet minimum", "sheet minimum order preview"]
+
+
+class Slow:
+    """A stack that waits at each plane until it is let go, and says in which thread it was read."""
+
+    shape, dtype, ndim = (5, 12, 20), np.dtype(np.float32), 3
+
+    def __init__(self) -> None:
+        self.go, self.threads = threading.Event(), set()
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        self.threads.add(threading.current_thread().name)
+        self.go.wait(10)
+        return np.ones(self.shape, np.float32)[key]
+
+
+def test_it_is_read_beside_the_viewer_and_can_be_cancelled(started, panel, stack, monkeypatch, qtbot) -> None:
+    slow = Slow()
+    choose(panel, ask.MAX)
+    monkeypatch.setattr(ask, "image_array", lambda layer: slow)
+    panel.preview()
+    qtbot.waitUntil(lambda: bool(slow.threads))
+    assert panel.cancel_button.isEnabled() and not panel.use_button.isEnabled()
+    panel.cancel()
+    slow.go.set()
+    started.thread("order").close()
+    started.thread("order").wait()
+    assert panel.layers.made is None and panel.use_button.isEnabled()
+    assert all(name.startswith("napari-ois") for name in slow.threads)
+
+
+def test_what_was_taken_holds_for_the_next_plane(viewer, make, qtbot) -> None:
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.random((3, 60, 80)), name="scan")
+    heights = rng.random((3, 60, 80))
+    viewer.add_labels((heights * 200).astype(int), name="heights")
+    widget = make()
+    widget.image.value = viewer.layers["scan"]
+    panel = widget.findChild(OrderPanel)
+    choose(panel, ask.LAYER, layer=viewer.layers["heights"])
+    viewer.dims.set_current_step(0, 0)
+    take(qtbot, panel, widget)
+    for plane in (0, 2):
+        viewer.dims.set_current_step(0, plane)
+        if plane:
+            widget.start()
+        expected = prepare_depth((heights[plane] * 200).astype(int), (60, 80))
+        qtbot.waitUntil(lambda expected=expected: widget.session.order == depth_key(expected))
+        assert widget.session.settings.order == depth_key(expected)
+
+
+def test_what_does_not_fit_is_said(started, panel, viewer, qtbot, notes) -> None:
+    viewer.add_image(np.zeros((5, 5)), name="small")
+    choose(panel, ask.LAYER)
+    assert panel.form.layer.value is None
+    panel.use()
+    assert "one value for each pixel" in notes[-1]
+    viewer.add_image(np.full((60, 80), np.nan), name="empty", contrast_limits=(0, 1))
+    panel.form.layer.value = viewer.layers["empty"]
+    panel.use()
+    qtbot.waitUntil(lambda: "no finite value" in notes[-1])
+    panel.form.unknown.value = "nothing"
+    panel.preview()
+    assert "is no number" in notes[-1]
+    choose(panel, ask.MAX)
+    panel.use()
+    assert "no stack" in notes[-1]
+    assert started.session.order == ""
+
+
+def test_the_record_is_json(viewer, stack) -> None:
+    request = ask.about_stack(ask.SURFACE, viewer, stack, 2, first="near", threshold=3.0)
+    assert json.loads(json.dumps(request.record))["spacing"] == [4.0, 1.0, 0.5]
