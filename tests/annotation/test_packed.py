@@ -84,3 +84,37 @@ def test_runs_of_no_pixels_are_read_as_nothing():
     """The text "d00" is 20 background pixels and a run of none: other programs may end like that."""
     empty = PackedMask.from_record({"size": [20, 1], "counts": "d00"})
     assert not empty and empty.box is None and not empty.unpack().any()
+
+
+def test_cells_of_several_pixels_are_packed_and_read_again() -> None:
+    random = np.random.default_rng(1)
+    for _ in range(30):
+        high, wide = (int(side) for side in random.integers(1, 9, 2))
+        cells = random.random((high, wide)) < 0.5
+        box = (3, 5, 3 + int(high * random.uniform(1, 4)), 5 + int(wide * random.uniform(1, 4)))
+        packed = PackedMask.from_cells(cells, box, (60, 70))
+        np.testing.assert_array_equal(packed.cells(box, (high, wide)), cells)
+        rows = ((np.arange(box[2] - 3) + 0.5) * high / (box[2] - 3)).astype(int)
+        columns = ((np.arange(box[3] - 5) + 0.5) * wide / (box[3] - 5)).astype(int)
+        full = np.zeros((60, 70), bool)
+        full[3 : box[2], 5 : box[3]] = cells[np.ix_(rows, columns)]
+        assert packed == PackedMask.pack(full)
+
+
+def test_of_a_large_plane_no_more_than_a_part_is_unpacked() -> None:
+    side = 40_000
+    window = np.zeros((300, 200), bool)
+    window[10:290, 20:180] = True
+    packed = PackedMask.pack_window(window, (39_000, 20_000), (side, side))
+    assert packed.area == 280 * 160
+    assert packed.box == (39_010, 20_020, 39_290, 20_180)
+    np.testing.assert_array_equal(packed.window((39_000, 20_000, 39_300, 20_200)), window)
+    moved = PackedMask.pack_window(window, (39_100, 20_000), (side, side))
+    assert (packed | moved).area == 380 * 160
+    assert PackedMask.pack(packed) is packed
+
+
+def test_a_run_that_goes_on_in_the_next_column_has_a_box() -> None:
+    mask = np.zeros((6, 5), bool)
+    mask[2:, 1] = mask[:3, 2] = True
+    assert PackedMask.pack(mask).box == (0, 1, 6, 3)

@@ -16,6 +16,7 @@ RADIUS = 10.0
 @dataclass(frozen=True)
 class FakeEmbedding:
     depth: Tensor
+    raw_depth: Tensor
 
 
 class FakeNetwork(nn.Module):
@@ -30,7 +31,8 @@ class FakeNetwork(nn.Module):
 
     def embed_image(self, image: Tensor, depth: Tensor | None = None) -> FakeEmbedding:
         self.embedded.append((image, depth))
-        return FakeEmbedding(normalize_depth(image[:, :1] if depth is None else depth))
+        raw = image[:, :1] if depth is None else depth
+        return FakeEmbedding(normalize_depth(raw), raw)
 
     def decode_clicks(
         self,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_warning
 
 from napari_ois._napari.inquiry import question_about
+from napari_ois._napari.regional import whole_mask
 from napari_ois.annotation.confidence import mask_score
 from napari_ois.errors import InputError
 
@@ -70,8 +71,9 @@ class Acceptance:
             session.status.emit("Accepted as soon as the last click is answered.")
             return
         session.refresh()  # nor is a threshold that is only tried
-        mask, canvas = session.layers.shown_mask(), session.workbook.canvas
-        if obj is None or not mask.any():
+        canvas, answer = session.workbook.canvas, self._inquiry.answer
+        mask = None if obj is None else whole_mask(obj, answer, session.plane.shape)
+        if obj is None or not mask:
             raise InputError(NOTHING)
         if target is None:
             layer = canvas.make()
@@ -88,7 +90,6 @@ class Acceptance:
                 session.overlapping.emit(overlap)
                 return
             rule = "keep"
-        answer = self._inquiry.answer
         score = None if answer is None else _score(obj, answer)
         accepted = session.document.accept(obj.number, mask, rule=rule, target=name, score=score)
         session.document.select(None)

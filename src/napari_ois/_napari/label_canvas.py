@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 
 from napari_ois._napari.plane import image_shape, same_place
 from napari_ois.errors import InputError
+from napari_ois.segmentation.lazy_plane import LazyPlane, is_large
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from napari_ois._napari.label_pyramid import LabelPyramid
     from napari_ois.annotation import PlaneKey
+    from napari_ois.annotation.packed import Box
 
 Aside = Callable[[Callable[[], Any], Callable[[Any], None]], None]
 """Does a job beside the viewer, then calls a function with what it gave: :meth:`Errands.send`."""
@@ -42,6 +45,7 @@ class LabelCanvas:
         self._image = image
         self._aside = aside
         self._layers: dict[str, Labels] = {}
+        self._pyramids: dict[str, LabelPyramid] = {}  # of the layers that are one
         self._highest: dict[str, int | None] = {}  # None: not searched for yet
         self._seen: NDArray[Any] | None = None  # the plane read last
         self._waiting: list[Callable[[], None]] = []
@@ -77,7 +81,8 @@ class LabelCanvas:
 
     def check(self, layer: Labels) -> None:
         """InputError where a layer does not lie on the image pixel by pixel."""
-        lies = not layer.multiscale and tuple(layer.data.shape) == image_shape(self._image)
+        ours = any(layer == self._layers[name] for name in self._pyramids)
+        lies = (ours or not layer.multiscale) and tuple(_finest(layer).shape) == image_shape(self._image)
         if not lies or not same_place(layer, self._image):
             raise InputError(
                 f'"{layer.name}" does not lie on "{self._image.name}" pixel by pixel: choose another layer '
@@ -85,10 +90,16 @@ class LabelCanvas:
             )
 
     def make(self, name: str | None = None) -> Labels:
-        """Make an empty layer on the image; the caller adds it to the viewer."""
-        image = self._image
+        """Make an empty layer on the image; the caller adds it to the viewer. Of a large image it is a pyramid."""
+        image, shape = self._image, image_shape(self._image)
+        pyramid: LabelPyramid | None = None
+        if is_large(sorted(shape)[-2:]):
+            from napari_ois._napari.label_pyramid import LabelPyramid  # zarr takes a while to import
+
+            pyramid = LabelPyramid(shape)
         layer = Labels(
-            np.zeros(image_shape(image), dtype=np.int32),
+            np.zeros(shape, dtype=np.int32) if pyramid is None else pyramid.levels,
+            multiscale=pyramid is not None,
             name=name or f"{image.name} objects",
             scale=image.scale,
             translate=image.translate,
@@ -98,7 +109,10 @@ class LabelCanvas:
             units=image.units,
             axis_labels=image.axis_labels,
         )
-        self._hold(self._free(layer.name) if name is None else name, layer, 0)
+        known = self._free(layer.name) if name is None else name
+        self._hold(known, layer, 0)
+        if pyramid is not None:
+            self._pyramids[known] = pyramid
         return layer
 
     def release(self) -> None:
@@ -136,11 +150,11 @@ class LabelCanvas:
 
     def _search(self, name: str) -> None:
         self._highest[name] = None
-        data = self._layers[name].data
+        data = _finest(self._layers[name])
         self._aside(partial(_largest, data), partial(self._on_found, name, data))
 
     def _on_found(self, name: str, data: Any, highest: int) -> None:
-        if self._layers[name].data is data:
+        if _finest(self._layers[name]) is data:
             self._highest[name] = max(highest, self._highest[name] or 0)
         waiting, self._waiting = self._waiting, []
         for then in waiting:
@@ -161,8 +175,10 @@ class LabelCanvas:
 
     def read(self, target: str, plane: PlaneKey) -> NDArray[Any]:
         """See :class:`napari_ois.annotation.Canvas`."""
-        data = self._layer(target).data
-        plane.shape_in(data.shape)
+        data = _finest(self._layer(target))
+        if is_large(plane.shape_in(data.shape)):
+            self._seen = None
+            return LazyPlane(data, plane.axes, plane.index)  # type: ignore[return-value]
         self._seen = np.asarray(plane.view(data))
         return self._seen
 
@@ -170,27 +186,53 @@ class LabelCanvas:
         """See :class:`napari_ois.annotation.Canvas`; on the plane read last nothing is missed, whoever wrote it."""
         known = self._highest[target]
         if known is None:
-            known = _largest(self._layer(target).data)
+            known = _largest(_finest(self._layer(target)))
         here = 0 if self._seen is None else int(self._seen.max(initial=0))
         self._highest[target] = max(known, here)
         return max(known, here)
 
     def limit(self, target: str) -> int:
         """See :class:`napari_ois.annotation.Canvas`."""
-        return int(np.iinfo(self._layer(target).data.dtype).max)
+        return int(np.iinfo(_finest(self._layer(target)).dtype).max)
 
     def write(self, target: str, indices: tuple[NDArray[np.intp], ...], values: NDArray[np.int64]) -> None:
-        """See :class:`napari_ois.annotation.Canvas`; one step of the layer's own undo."""
+        """See :class:`napari_ois.annotation.Canvas`; one step of the layer's own undo, which a pyramid has not."""
         layer = self._layer(target)
+        if target in self._pyramids:
+            self._pyramids[target].write_pixels(indices, values)
+            self._highest[target] = max(self._highest[target] or 0, int(values.max(initial=0)))
+            layer.refresh()
+            return
         with layer.block_history():
             for value in np.unique(values):
                 here = values == value
                 layer.data_setitem(tuple(axis[here] for axis in indices), int(value))
 
+    def write_box(self, target: str, plane: PlaneKey, box: Box, where: NDArray[np.bool_], values: NDArray[Any]) -> bool:
+        """See :class:`napari_ois.annotation.Canvas`; True where the layer is a pyramid and was written."""
+        layer, pyramid = self._layer(target), self._pyramids.get(target)
+        if pyramid is None:
+            return False
+        turned = plane.axes[0] > plane.axes[1]
+        corner = list(plane.index)
+        corner[plane.axes[0]], corner[plane.axes[1]] = box[0], box[1]
+        parts = [part.T if turned else part for part in (where, values)]
+        missing = tuple(axis for axis in range(plane.ndim) if axis not in plane.axes)
+        pyramid.write(tuple(corner), *(np.expand_dims(part, missing) for part in parts))
+        if where.any():
+            self._highest[target] = max(self._highest[target] or 0, int(values[where].max()))
+        layer.refresh()
+        return True
+
     def _layer(self, target: str) -> Labels:
         if target not in self._layers:
             raise InputError(f'There is no layer for the objects in "{target}"; start on the image again.')
         return self._layers[target]
+
+
+def _finest(layer: Labels) -> Any:
+    """A layer's labels at full resolution."""
+    return layer.data[0] if layer.multiscale else layer.data
 
 
 def _largest(data: Any) -> int:

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 from napari_ois._napari import settings
 from napari_ois._napari.plane import GEOMETRY, Plane
-from napari_ois.annotation import Clicks
+from napari_ois.annotation import Clicks, PackedMask
+from napari_ois.segmentation.frame import MOST, Frame, View
+from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,7 +70,10 @@ class SessionLayers:
         on_stroke: Callable[[], None] = _nothing,
     ) -> None:
         self._on_stroke = on_stroke
-        self._shown = np.zeros(plane.shape, dtype=bool)  # what we have put into the preview
+        self._whole = Frame.bounded(View.whole(plane.shape)) if is_large(plane.shape) else Frame.whole(plane.shape)
+        self._frame = self._whole  # of the preview
+        self._frames: dict[Layer, Frame] = {}  # of the maps that do not cover the plane
+        self._shown = np.zeros(self._whole.shape, dtype=bool)  # what we have put into the preview
         self._writing = False
         self._viewer = viewer
         self._image = image
@@ -146,11 +151,14 @@ class SessionLayers:
     # -- results ----------------------------------------------------------------------------------
 
     def shown_mask(self) -> NDArray[np.bool_]:
-        """Read what the preview shows, (H, W) bool, the user's own brush strokes included."""
+        """Read what the preview shows, bool, the user's own brush strokes included.
+
+        (H, W); of a large plane, on the frame shown last.
+        """
         return self._plane.lower(self.preview.data) != 0
 
-    def strokes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-        """What the preview showed before the user's own strokes and after them, (H, W) bool; each is given once.
+    def strokes(self) -> tuple[PackedMask, PackedMask] | None:
+        """What the preview showed before the user's own strokes and after them; each is given once.
 
         None where there are no new ones.
         """
@@ -160,12 +168,16 @@ class SessionLayers:
         if np.array_equal(seen, self._shown):
             return None
         before, self._shown = self._shown, seen
-        return before, seen
+        view = self._frame.view
+        box = (view.top, view.left, view.bottom, view.right)
+        old, new = (PackedMask.from_cells(mask, box, self._plane.shape) for mask in (before, seen))
+        return old, new
 
-    def show_mask(self, mask: NDArray[np.bool_]) -> None:
-        """Show a (H, W) mask; only the pixels that differ are drawn again."""
+    def show_mask(self, mask: NDArray[np.bool_], frame: Frame | None = None) -> None:
+        """Show a mask of the plane or of a frame; only the pixels that differ are drawn again."""
         self._writing = True
         try:
+            self._move_preview(frame or self._whole)
             self._write_mask(mask)
         finally:
             self._writing = False
@@ -174,6 +186,14 @@ class SessionLayers:
     def _on_paint(self, event: Any) -> None:
         if not self._writing:
             self._on_stroke()
+
+    def _move_preview(self, frame: Frame) -> None:
+        if frame == self._frame:
+            return
+        self._frame = self._frames[self.preview] = frame
+        if self.preview in self._viewer.layers:  # else it is made anew, in its place
+            self.preview.data = self._plane.lift(np.zeros(frame.shape, np.uint8))
+            self._place(self.preview)
 
     def _write_mask(self, mask: NDArray[np.bool_]) -> None:
         if self.preview not in self._viewer.layers:
@@ -195,15 +215,17 @@ class SessionLayers:
         """Show the normalised depth, (H, W) in [0, 1], larger = nearer; hidden until the user wants it."""
         self._later(partial(self._fill, self.depth, depth))
 
-    def show_orders(self, positive: NDArray[np.float32], negative: NDArray[np.float32]) -> None:
+    def show_orders(
+        self, positive: NDArray[np.float32], negative: NDArray[np.float32], frame: Frame | None = None
+    ) -> None:
         """Show the order map of the positive clicks, (H, W), and those of the negative ones, (K, H, W)."""
-        self._later(partial(self._fill, self.order_positive, positive))
+        self._later(partial(self._fill, self.order_positive, positive, frame))
         while len(self.order_negative) < len(negative):
             self.order_negative.append(self._make_negative(len(self.order_negative) + 1))
             self._made.append(self.order_negative[-1])
             self._later(partial(self.insert, self.order_negative[-1]))
         for number, values in enumerate(negative, start=1):
-            self._later(partial(self._fill, self.order_negative[number - 1], values))
+            self._later(partial(self._fill, self.order_negative[number - 1], values, frame))
         for number in range(len(negative) + 1, self._negatives + 1):
             self._later(partial(self._spare, number))
         self._negatives = len(negative)
@@ -211,13 +233,13 @@ class SessionLayers:
     def clear_mask(self) -> None:
         """Empty the preview; one that the user deleted stays deleted until there is a mask."""
         if self.preview in self._viewer.layers:
-            self.show_mask(np.zeros(self._plane.shape, dtype=bool))
+            self.show_mask(np.zeros(self._frame.shape, dtype=bool), self._frame)
         else:
             self._shown[...] = False
 
     def clear_orders(self) -> None:
         """Empty the order maps; the depth map stays."""
-        self.show_orders(self._far(), np.zeros((0, *self._plane.shape), np.float32))
+        self.show_orders(self._far(), np.zeros((0, *self._whole.shape), np.float32))
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer was made here, so that no choice offers it."""
@@ -225,8 +247,7 @@ class SessionLayers:
 
     def add_extra(self, layer: Layer) -> None:
         """Adopt a layer of somebody else, for example of the inspector, until the session ends."""
-        for name, value in self._plane.geometry(self._image).items():
-            setattr(layer, name, value)
+        self._place(layer)
         self._extra.append(layer)
         self._made.append(layer)
         self.insert(layer)
@@ -256,10 +277,12 @@ class SessionLayers:
 
     def _follow(self) -> None:
         """Place every layer where the image is now."""
-        geometry = self._plane.geometry(self._image)
         for layer in self._made:
-            for name, value in geometry.items():
-                setattr(layer, name, value)
+            self._place(layer)
+
+    def _place(self, layer: Layer) -> None:
+        for name, value in self._plane.geometry(self._image, self._frames.get(layer)).items():
+            setattr(layer, name, value)
 
     def _make_clicks(self) -> Points:
         plane = self._plane
@@ -273,43 +296,50 @@ class SessionLayers:
             face_color_cycle=dict(settings.COLORS),
             border_color="white",
             border_width=0.12,
-            size=max(3.0, max(plane.shape) / 60),
+            size=max(3.0, min(max(plane.shape), MOST) / 60),
+            canvas_size_limits=(8 if is_large(plane.shape) else 2, 10_000),
             **plane.geometry(self._image),
         )
 
     def _make_preview(self) -> Labels:
-        empty = self._plane.lift(np.zeros(self._plane.shape, dtype=np.uint8))
+        empty = self._plane.lift(np.zeros(self._frame.shape, dtype=np.uint8))
         layer = Labels(
             empty,
             name=f"{self._image.name} preview",
             opacity=settings.PREVIEW_OPACITY,
             colormap=DirectLabelColormap(color_dict={None: "transparent", 1: settings.PREVIEW_COLOR}),
-            **self._plane.geometry(self._image),
+            **self._plane.geometry(self._image, self._frame),
         )
+        self._frames[layer] = self._frame
         layer.events.paint.connect(self._on_paint)
         return layer
 
     def _far(self) -> NDArray[np.float32]:
         """An order map that says nothing: all of it is as far from the click as can be."""
-        return np.ones(self._plane.shape, np.float32)
+        return np.ones(self._whole.shape, np.float32)
 
     def _make_map(self, name: str, colormap: str) -> Image:
-        return Image(
+        layer = Image(
             self._plane.lift(self._far()),
             name=f"{self._image.name} {name}",
             colormap=colormap,
             contrast_limits=(0.0, 1.0),
             visible=False,
-            **self._plane.geometry(self._image),
+            **self._plane.geometry(self._image, self._whole),
         )
+        self._frames[layer] = self._whole
+        return layer
 
     def _make_negative(self, number: int) -> Image:
         return self._make_map(f"order negative {number}", settings.ORDER_COLORMAP)
 
-    def _fill(self, layer: Image, values: NDArray[np.float32]) -> None:
-        """Show values in a map; one that the user deleted is left alone."""
+    def _fill(self, layer: Image, values: NDArray[np.float32], frame: Frame | None = None) -> None:
+        """Show values of the plane, or of a frame, in a map; one that the user deleted is left alone."""
         if layer in self._viewer.layers:
             layer.data = self._plane.lift(values)
+            if self._frames[layer] != (frame or self._whole):
+                self._frames[layer] = frame or self._whole
+                self._place(layer)
 
     def _spare(self, number: int) -> None:
         """Empty the map of a negative click that is gone, and put it by for the next one."""

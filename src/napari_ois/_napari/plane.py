@@ -15,6 +15,8 @@ from napari.utils.transforms import Affine
 from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.errors import InputError
+from napari_ois.segmentation.frame import Frame
+from napari_ois.segmentation.lazy_plane import LazyPlane, is_large
 
 if TYPE_CHECKING:
     import napari
@@ -67,10 +69,10 @@ class Plane:
     # -- plane -> layer ---------------------------------------------------------------------------
 
     def lift(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Give a (H, W) array the image's axes; a view where that is possible."""
+        """Give a (h, w) array the image's axes; a view where that is possible."""
         turned = array.T if self.axes[0] > self.axes[1] else array
         shape = [1] * self.ndim
-        for axis, size in zip(self.axes, self.shape, strict=True):
+        for axis, size in zip(self.axes, array.shape, strict=True):
             shape[axis] = size
         return turned.reshape(shape)
 
@@ -112,8 +114,15 @@ class Plane:
         inside &= np.all(np.abs(others) <= 0.5, axis=1)  # NaN is outside too
         return flat, np.asarray(inside)
 
-    def geometry(self, image: Image) -> dict[str, Any]:
-        """Say where a plane layer lies, as keyword arguments of a layer: all that places the image."""
+    def geometry(self, image: Image, frame: Frame | None = None) -> dict[str, Any]:
+        """Say where a plane layer lies, as keyword arguments of a layer: all that places the image.
+
+        Parameters
+        ----------
+        image : Image
+        frame : Frame, optional
+            The part of the plane that the layer covers, and its cells; by default all of it in its pixels.
+        """
         shift = Affine(
             scale=image.scale,
             translate=image.translate,
@@ -121,9 +130,14 @@ class Plane:
             shear=image.shear,
             ndim=self.ndim,
         )
+        scale, first = np.array(image.scale, dtype=np.float64), np.asarray(self.index, dtype=np.float64)
+        if frame is not None:
+            for axis, cell, start in zip(self.axes, frame.cell, (frame.view.top, frame.view.left), strict=True):
+                scale[axis] *= cell
+                first[axis] = start + (cell - 1) / 2  # the middle of the first cell
         return {
-            "scale": image.scale,
-            "translate": shift(np.asarray(self.index, dtype=np.float64)),
+            "scale": scale,
+            "translate": shift(first),
             "rotate": image.rotate,
             "shear": image.shear,
             "affine": image.affine.affine_matrix,
@@ -135,6 +149,19 @@ class Plane:
 def image_array(image: Image) -> Any:
     """The image's data at full resolution: of a pyramid, its finest level."""
     return image.data[0] if image.multiscale else image.data
+
+
+def read_plane(plane: Plane, image: Image) -> Any:
+    """The pixels of a plane: an array; of a large one the levels that there are, which are read in windows."""
+    if not is_large(plane.shape):
+        return np.asarray(plane.view(image_array(image)))
+    levels = list(image.data) if image.multiscale else [image.data]
+    full = levels[0].shape
+    planes = []
+    for level in levels:
+        index = [i * level.shape[axis] // full[axis] for axis, i in enumerate(plane.index)]
+        planes.append(LazyPlane(level, plane.axes, index))
+    return planes
 
 
 def image_shape(image: Image) -> tuple[int, ...]:

@@ -21,9 +21,11 @@ from napari_ois._napari.dragging import Dragging
 from napari_ois._napari.embedding import Embedding
 from napari_ois._napari.inquiry import Inquiry, question_about
 from napari_ois._napari.layers import SessionLayers
-from napari_ois._napari.plane import displayed_plane, image_array
+from napari_ois._napari.plane import displayed_plane, read_plane
+from napari_ois._napari.regional import RegionOutline, shown_part
 from napari_ois._napari.surroundings import Surroundings
 from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Settings
+from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +122,8 @@ class Session(QObject):
         worker.embedded.connect(self._on_embedded)
         worker.inspected.connect(self._on_inspected)
         self._inquiry.answered.connect(self._on_answered)
-        read = partial(self.plane.view, image_array(image))
-        self._embedding = Embedding(worker, model, device, read, workbook.orders)
+        self._outline = RegionOutline(self.layers, image, self.plane)
+        self._embedding = Embedding(worker, model, device, partial(read_plane, self.plane, image), workbook.orders)
         self._embedding.need(self.settings.order)
         if self.object is None:
             self.document.select(None)
@@ -333,11 +335,12 @@ class Session(QObject):
     def _show(self, obj: AnnotatedObject | None) -> None:
         """Show the mask of an object as far as it is known."""
         answer = self._inquiry.answer
-        mask = None if obj is None else obj.mask(None if answer is None else answer.prediction)
+        mask, frame = shown_part(obj, None if answer is None else answer.prediction, self.plane.shape)
+        self._outline.show(frame)
         if mask is None:
             self.layers.clear_mask()
         else:
-            self.layers.show_mask(mask)
+            self.layers.show_mask(mask, frame)
 
     def _hint(self, obj: AnnotatedObject | None) -> None:
         if obj is None or not len(obj.clicks):
@@ -363,7 +366,8 @@ class Session(QObject):
             return
         self.keep_strokes()
         self._show(self.object)
-        self.layers.show_orders(answer.order_positive, answer.order_negative)
+        frame = answer.prediction.frame if is_large(self.plane.shape) else None
+        self.layers.show_orders(answer.order_positive, answer.order_negative, frame)
         if answer.question != question_about(self.object):  # of a click that is still dragged
             return
         if not answer.prediction.mask.any():

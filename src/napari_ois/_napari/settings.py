@@ -37,6 +37,7 @@ RULES = (
 
 PREVIEW_COLOR = "#3fb8ff"
 PREVIEW_OPACITY = 0.55
+REGION_COLOR = "#ffcc33"
 DEPTH_COLORMAP = "inferno"  # larger = nearer = brighter
 ORDER_COLORMAP = "viridis"  # 0 = at the clicks' depth = dark
 

@@ -36,13 +36,11 @@ def carry_over(objects: tuple[AnnotatedObject, ...], document: Document) -> None
                 obj.plane, name=obj.name, color=obj.color, clicks=obj.clicks, seed=obj.seed, settings=obj.settings
             )
             if obj.edits is not None:
-                document.paint_edit(new.number, obj.edits.removed.unpack(), obj.edits.added.unpack())
+                document.paint_edit(new.number, obj.edits.removed, obj.edits.added)
             accepted = obj.accepted
             if accepted is not None:
                 mask: PackedMask = accepted.written | accepted.denied
-                document.accept(
-                    new.number, mask.unpack(), rule=accepted.rule, target=accepted.target, score=accepted.score
-                )
+                document.accept(new.number, mask, rule=accepted.rule, target=accepted.target, score=accepted.score)
 
 
 def _turn(obj: AnnotatedObject) -> tuple[bool, int]:

@@ -161,8 +161,9 @@ class _Engine:
         loaded = time.perf_counter()
         if number != self.newest[Kind.EMBED]:
             return None
+        image = read()
         given = {} if depth is None else {"depth": depth}
-        self._predictor.set_image(np.asarray(read()), **given)
+        self._predictor.set_image(image if isinstance(image, list) else np.asarray(image), **given)
         used = np.asarray(self._predictor.depth)
         self._replay = Replay(self._predictor)
         done = time.perf_counter()

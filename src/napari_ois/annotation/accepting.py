@@ -17,6 +17,10 @@ from napari_ois.annotation.objects import Accepted, AnnotatedObject
 from napari_ois.annotation.packed import PackedMask, joined_box
 from napari_ois.annotation.records import check_rule
 from napari_ois.errors import InputError
+from napari_ois.segmentation.lazy_plane import LARGE
+
+MOST_PIXELS = 4 * LARGE
+"""Pixels of the box of an object that can be accepted."""
 
 
 class NothingFree(InputError):
@@ -77,6 +81,7 @@ def accept_object(
     check_rule(rule)
     if not mask:
         raise InputError("There is no object to accept; click on one first.")
+    _check_extent(mask)
     labels = _plane(obj, mask, target, canvas)
     place = Place(target, obj.plane)
     label = _label(obj, place, objects, canvas)
@@ -139,6 +144,16 @@ def withdraw(obj: AnnotatedObject, objects: Objects) -> list[AnnotatedObject]:
         if news:
             heirs.append(replace(heir, accepted=replace(has, ground=(*has.ground, *news))))
     return heirs
+
+
+def _check_extent(mask: PackedMask) -> None:
+    """An object is written through a few arrays of its box's size; beyond memory that is refused, not tried."""
+    top, left, bottom, right = mask.box or (0, 0, 0, 0)
+    if (bottom - top) * (right - left) > MOST_PIXELS:
+        raise InputError(
+            f"This object spans {bottom - top} x {right - left} pixels, more than can be written as labels at once "
+            f"({MOST_PIXELS / 1e6:.0f} million); segment it on a coarser copy of the image."
+        )
 
 
 def _plane(obj: AnnotatedObject, mask: PackedMask, target: str, canvas: Canvas) -> NDArray[Any]:

@@ -22,6 +22,7 @@ from napari_ois.annotation.objects import Accepted, AnnotatedObject
 from napari_ois.annotation.packed import Box, PackedMask, common_box, joined_box
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.errors import InputError
+from napari_ois.segmentation.lazy_plane import is_large
 
 Objects = Mapping[int, AnnotatedObject]
 
@@ -165,7 +166,9 @@ def repaint(before: Objects, after: Objects, canvas: Canvas) -> int:
         for objects, accepted in ((before, was), (after, now)):
             if accepted is not None:
                 places.setdefault(Place(accepted.target, objects[number].plane), []).append(accepted)
-    found = [_repaint_place(before, after, canvas, place, changed) for place, changed in places.items()]
+    found = []
+    for place, changed in places.items():
+        found += _repaint_place(before, after, canvas, place, changed)
     return _write_all(canvas, found)
 
 
@@ -181,19 +184,20 @@ def paint_all(objects: Objects, canvas: Canvas) -> int:
     """
     found = []
     for place, layers in places_of(objects).items():
-        box = joined_box(*(layer.box for layer in layers))
-        if box is None:
-            continue
-        current, want = _read(canvas, place, box), shown(layers, box)
-        ours = np.isin(current, [0, *(layer.label for layer in layers)])
-        covered = np.zeros(ours.shape, bool)
-        for layer in layers:
-            put(covered, box, layer.written, True)
-            put(covered, box, layer.cleared, True)
-            for value, mask in layer.ground:
-                ours |= mask.window(box) & (current == value)
-        found.append(_differing(place, box, (want != current) & covered & ours, want))
+        found += [_paint_box(layers, canvas, place, box) for box in _boxes(layers)]
     return _write_all(canvas, found)
+
+
+def _paint_box(layers: list[Accepted], canvas: Canvas, place: Place, box: Box) -> _Pixels | None:
+    current, want = _read(canvas, place, box), shown(layers, box)
+    ours = np.isin(current, [0, *(layer.label for layer in layers)])
+    covered = np.zeros(ours.shape, bool)
+    for layer in layers:
+        put(covered, box, layer.written, True)
+        put(covered, box, layer.cleared, True)
+        for value, mask in layer.ground:
+            ours |= mask.window(box) & (current == value)
+    return _differing(place, box, (want != current) & covered & ours, want)
 
 
 def _accepted(objects: Objects, number: int) -> Accepted | None:
@@ -206,13 +210,22 @@ _Pixels = tuple[str, tuple[NDArray[np.intp], ...], NDArray[np.int64]]
 
 def _repaint_place(
     before: Objects, after: Objects, canvas: Canvas, place: Place, changed: list[Accepted]
-) -> _Pixels | None:
-    box = joined_box(*(accepted.box for accepted in changed))
-    if box is None:
-        return None
+) -> list[_Pixels | None]:
     old, new = accepted_on(before, place), accepted_on(after, place)
-    have, want = shown(old, box, new), shown(new, box, old)
-    return _differing(place, box, (have != want) & (_read(canvas, place, box) == have), want)
+    found = []
+    for box in _boxes(changed):
+        have, want = shown(old, box, new), shown(new, box, old)
+        found.append(_differing(place, box, (have != want) & (_read(canvas, place, box) == have), want))
+    return found
+
+
+def _boxes(layers: Iterable[Accepted]) -> list[Box]:
+    """What is looked at to repaint objects: one box around all, or where that is large, one around each."""
+    own = [layer.box for layer in layers if layer.box is not None]
+    joined = joined_box(*own)
+    if joined is None or not is_large((joined[2] - joined[0], joined[3] - joined[1])):
+        return [] if joined is None else [joined]
+    return own
 
 
 def _read(canvas: Canvas, place: Place, box: Box) -> NDArray[Any]:

@@ -56,7 +56,7 @@ class Document(StackVerbs):
                 return obj
         return None
 
-    def overlap(self, number: int, mask: ArrayLike, target: str = "labels") -> Overlap:
+    def overlap(self, number: int, mask: ArrayLike | PackedMask, target: str = "labels") -> Overlap:
         """Say whose pixels a mask lies on, so that the user can be asked for the rule; changes nothing."""
         return find_overlap(self[number], PackedMask.pack(mask), target, self._canvas())
 
@@ -175,11 +175,11 @@ class Document(StackVerbs):
         obj = self._open(number)
         return self._change(f"adjust {obj.name}", obj, replace(obj, settings=check_settings(settings)))
 
-    def paint_edit(self, number: int, before: ArrayLike, after: ArrayLike) -> bool:
+    def paint_edit(self, number: int, before: ArrayLike | PackedMask, after: ArrayLike | PackedMask) -> bool:
         """Keep a stroke of the brush: what the preview showed before and after, (H, W); False if it is the same."""
         obj = self._open(number)
-        edits = obj.edits or Edits.none(np.shape(before)[:2])  # type: ignore[arg-type]
-        new = edits.painted(before, after)
+        old = PackedMask.pack(before)
+        new = (obj.edits or Edits.none(old.shape)).painted(old, after)
         painted = replace(obj, edits=new if new or obj.edits else None)
         return self._change(f"paint on {obj.name}", obj, painted if painted == obj else _settled(painted))
 
@@ -203,7 +203,7 @@ class Document(StackVerbs):
     def accept(
         self,
         number: int,
-        mask: ArrayLike,
+        mask: ArrayLike | PackedMask,
         *,
         rule: str = "keep",
         target: str = "labels",
@@ -214,7 +214,7 @@ class Document(StackVerbs):
         Parameters
         ----------
         number : int
-        mask : (H, W) array
+        mask : (H, W) array, or packed
             What is on the screen, true or nonzero in the object.
         rule : str
             ``"keep"``: pixels that hold any label stay as they are; ``"overwrite"``: the object takes them.

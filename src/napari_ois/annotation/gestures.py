@@ -136,8 +136,7 @@ def mask_clicks(mask: ArrayLike | PackedMask, *, positives: int = 1, negatives: 
         window = window & ((rows - row) ** 2 + (columns - column) ** 2 > depth**2)
     if negatives:
         box = (float(top), float(left), bottom - 1.0, right - 1.0)
-        full = packed.unpack()
-        clicks += [c for c in _around(box, packed.shape, False) if not full[round(c.row), round(c.column)]]
+        clicks += [c for c in _around(box, packed.shape, False) if not _holds(packed, round(c.row), round(c.column))]
     return Clicks(tuple(clicks))
 
 
@@ -145,6 +144,10 @@ def deepest_point(mask: ArrayLike | PackedMask) -> tuple[float, float]:
     """Row and column of the pixel of a mask that is farthest from what is not the mask, the plane's edge too."""
     click = mask_clicks(mask).items[0]
     return click.row, click.column
+
+
+def _holds(mask: PackedMask, row: int, column: int) -> bool:
+    return bool(mask.window((row, column, row + 1, column + 1)).any())
 
 
 def _deepest(window: NDArray[np.bool_]) -> tuple[int, int, float]:

@@ -59,12 +59,12 @@ class Edits:
         """No edits on a plane of this shape."""
         return cls(PackedMask.empty(shape), PackedMask.empty(shape))
 
-    def painted(self, before: ArrayLike, after: ArrayLike) -> Edits:
+    def painted(self, before: ArrayLike | PackedMask, after: ArrayLike | PackedMask) -> Edits:
         """With one more stroke; of a pixel painted twice, the later stroke counts.
 
         Parameters
         ----------
-        before, after : (H, W) arrays
+        before, after : (H, W) arrays, or packed
             What the preview showed before the stroke and after it, true or nonzero in the object.
         """
         old, new = PackedMask.pack(before), PackedMask.pack(after)
@@ -244,6 +244,20 @@ class AnnotatedObject:
         if self.edits is None:
             return mask
         return self.edits.on(np.zeros(self.edits.added.shape, bool) if mask is None else mask)
+
+    def packed(self, answer: PackedMask | None) -> PackedMask | None:
+        """The same as :meth:`mask` where nothing of the size of the plane may be made.
+
+        Parameters
+        ----------
+        answer : PackedMask or None
+            The network's answer, at the threshold of :attr:`settings`.
+        """
+        seed = None if self.seed is None or self.seed.source == BOX else self.seed.mask
+        mask = seed if answer is None else answer
+        if self.edits is None:
+            return mask
+        return self.edits.added if mask is None else (mask | self.edits.added) - self.edits.removed
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,9 @@ from napari_ois.errors import InputError
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right; the last two are the first row and column beyond it."""
 
+STRIP = 4_000_000
+"""Pixels unpacked at once, at most, give or take a column."""
+
 
 @dataclass(frozen=True)
 class PackedMask:
@@ -39,14 +42,16 @@ class PackedMask:
     # -- make -------------------------------------------------------------------------------------
 
     @classmethod
-    def pack(cls, mask: ArrayLike) -> PackedMask:
-        """Pack a (H, W) array: true or nonzero where the object is.
+    def pack(cls, mask: ArrayLike | PackedMask) -> PackedMask:
+        """Pack a (H, W) array: true or nonzero where the object is. What is packed already stays as it is.
 
         Raises
         ------
         InputError
             If the array is not two-dimensional.
         """
+        if isinstance(mask, PackedMask):
+            return mask
         full = np.asarray(mask) != 0
         if full.ndim != 2:
             raise InputError(f"A mask must have rows and columns, but this array has shape {full.shape}.")
@@ -74,6 +79,33 @@ class PackedMask:
             return cls.empty(shape)
         apart = starts[1:] != stops[:-1]  # a run that goes on at the top of the next column is one run
         return cls.from_runs(starts[np.append(True, apart)], stops[np.append(apart, True)], shape)
+
+    @classmethod
+    def from_cells(cls, cells: NDArray[np.bool_], box: Box, shape: tuple[int, int]) -> PackedMask:
+        """Pack a mask of a box in cells of one pixel or several: each pixel is what the cell is that it lies in."""
+        top, left, bottom, right = box
+        if cells.shape == (bottom - top, right - left):
+            return cls.pack_window(cells, (top, left), shape)
+        rows, columns = (
+            np.ceil(np.arange(count + 1) * (stop - start) / count - 0.5).astype(np.int64) + start
+            for count, start, stop in zip(cells.shape, (top, left), (bottom, right), strict=True)
+        )
+        padded = np.zeros((cells.shape[1], cells.shape[0] + 2), bool)
+        padded[:, 1:-1] = cells.T
+        column, row = np.divmod(np.flatnonzero(padded[:, 1:] != padded[:, :-1]), cells.shape[0] + 1)
+        column, starts, stops = column[0::2], rows[row[0::2]], rows[row[1::2]]
+        first = np.searchsorted(column, np.arange(cells.shape[1]))
+        count = np.searchsorted(column, np.arange(cells.shape[1]), "right") - first
+        wide = columns[1:] - columns[:-1]
+        # Every column of pixels has the runs of its column of cells.
+        of = np.repeat(np.arange(cells.shape[1]), wide)
+        runs = np.repeat(first[of], count[of]) + _counted(count[of])
+        at = np.repeat(np.arange(left, right), count[of]) * shape[0]
+        begin, end = at + starts[runs], at + stops[runs]
+        if not len(begin):
+            return cls.empty(shape)
+        apart = begin[1:] != end[:-1]
+        return cls.from_runs(begin[np.append(True, apart)], end[np.append(apart, True)], shape)
 
     @classmethod
     def from_runs(cls, starts: NDArray[np.int64], stops: NDArray[np.int64], shape: tuple[int, int]) -> PackedMask:
@@ -137,20 +169,45 @@ class PackedMask:
         starts, stops = self.runs
         if not len(starts):
             return None
-        left, right = int(starts[0]) // self.shape[0], int(stops[-1] - 1) // self.shape[0] + 1
-        strip = self.window((0, left, self.shape[0], right))
-        rows = np.flatnonzero(strip.any(axis=1))
-        return int(rows[0]), left, int(rows[-1]) + 1, right
+        height = self.shape[0]
+        left, right = int(starts[0]) // height, int(stops[-1] - 1) // height + 1
+        if (starts // height != (stops - 1) // height).any():  # a run goes on at the top of the next column
+            rows = np.flatnonzero(self.window((0, left, height, right)).any(axis=1))
+            return int(rows[0]), left, int(rows[-1]) + 1, right
+        return int((starts % height).min()), left, int(((stops - 1) % height).max()) + 1, right
 
     def window(self, box: Box) -> NDArray[np.bool_]:
         """Unpack a part: (bottom - top, right - left) bool."""
         top, left, bottom, right = box
         height = self.shape[0]
-        edges = np.stack(self.runs, axis=1).ravel()
-        edges = np.clip(edges - left * height, 0, (right - left) * height)
-        lengths = np.diff(edges, prepend=0, append=(right - left) * height)
-        inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-        return inside.reshape(right - left, height).T[top:bottom]
+        runs = np.stack(self.runs, axis=1).ravel()
+        out = np.empty((bottom - top, right - left), bool)
+        strip = max(1, STRIP // max(1, height))  # columns unpacked at once: of a large plane few are enough
+        for begin in range(left, right, strip):
+            end = min(right, begin + strip)
+            low, high = np.searchsorted(runs, (begin * height, end * height))
+            low, high = low - low % 2, high + high % 2
+            edges = np.clip(runs[low:high] - begin * height, 0, (end - begin) * height)
+            lengths = np.diff(edges, prepend=0, append=(end - begin) * height)
+            inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+            out[:, begin - left : end - left] = inside.reshape(end - begin, height).T[top:bottom]
+        return out
+
+    def cells(self, box: Box, count: tuple[int, int]) -> NDArray[np.bool_]:
+        """Unpack a part in ``count`` rows and columns of cells: each is what the pixel in its middle is."""
+        top, left, bottom, right = box
+        if count == (bottom - top, right - left):
+            return self.window(box)
+        starts, stops = self.runs
+        if not len(starts):
+            return np.zeros(count, bool)
+        rows, columns = (
+            start + np.floor((np.arange(many) + 0.5) * (stop - start) / many).astype(np.int64)
+            for many, start, stop in zip(count, (top, left), (bottom, right), strict=True)
+        )
+        places = columns[None] * self.shape[0] + rows[:, None]
+        run = np.searchsorted(starts, places, "right") - 1
+        return (run >= 0) & (places < stops[run])
 
     def unpack(self) -> NDArray[np.bool_]:
         """The whole mask, (H, W) bool, row-major."""
@@ -201,6 +258,12 @@ def common_box(one: Box | None, other: Box | None) -> Box | None:
         max(one[0], other[0]), max(one[1], other[1]), min(one[2], other[2]), min(one[3], other[3])
     )  # fmt: skip
     return (top, left, bottom, right) if top < bottom and left < right else None
+
+
+def _counted(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1, 2... up to each count, one after the other."""
+    ends = np.cumsum(counts)
+    return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
 
 
 def _write_counts(counts: NDArray[np.int64]) -> str:

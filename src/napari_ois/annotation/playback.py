@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ois.annotation.answers import pack_answer
 from napari_ois.annotation.objects import Accepted, AnnotatedObject
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
@@ -145,10 +146,11 @@ def play_session(
                 seed = None if obj.seed is None else obj.seed.mask
                 strength = obj.settings.order_strength
                 prediction = replay.answer(obj.clicks, seed=seed, order_strength=strength)
-            mask = obj.mask(prediction)
+            shape, threshold = (pixels.shape[0], pixels.shape[1]), obj.settings.threshold
+            mask = obj.packed(None if prediction is None else pack_answer(prediction, shape, threshold))
             if mask is None or obj.accepted is None:
                 raise InputError(f"{obj.name} has no positive click, no seed and no brush strokes to be made from.")
-            yield Played(obj, obj.accepted, PackedMask.pack(mask))
+            yield Played(obj, obj.accepted, mask)
 
 
 def paint_session(played: list[Played], shape: tuple[int, ...]) -> dict[str, NDArray[np.int32]]:

@@ -24,6 +24,7 @@ from napari_ois.annotation.clicks import Click, Clicks
 from napari_ois.annotation.gestures import deepest_point
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.errors import InputError
+from napari_ois.segmentation.lazy_plane import is_large
 
 
 class Answers(Protocol):
@@ -116,7 +117,7 @@ class Replay:
             if begin is None:
                 raise InputError("This predictor cannot go on from a mask; start the object with a click instead.")
         self._keep(Clicks(), [], None)
-        self._start = None if begin is None or seed is None else begin(seed.unpack())
+        self._start = None if begin is None or seed is None else _begun(begin, seed)
         self._seed, self._strength = seed, strength
 
     def _play(self, clicks: Clicks) -> None:
@@ -133,6 +134,13 @@ class Replay:
 
     def _keep(self, clicks: Clicks, states: list[Any], prediction: Any) -> None:
         self._played, self._states, self._last = clicks, states, prediction
+
+
+def _begun(begin: Callable[..., Any], seed: PackedMask) -> Any:
+    """The state of a mask; of a large image only the part with the object on it is made."""
+    if is_large(seed.shape) and seed.box is not None:
+        return begin(seed.window(seed.box), corner=seed.box[:2])
+    return begin(seed.unpack())
 
 
 def with_positive(clicks: Clicks, seed: PackedMask) -> Clicks:

@@ -124,32 +124,41 @@ def to_plane(image: ArrayLike, channel_axis: int | None = None) -> NDArray[np.fl
     return Picture.of(image, channel_axis).plane()
 
 
+def check_plane(shape: tuple[int, ...], dtype: np.dtype[Any], channel_axis: int | None) -> None:
+    """Say what is wrong with an image as far as its shape and type tell; its pixels are not read.
+
+    Raises
+    ------
+    InputError
+        If it is no plane of numbers.
+    """
+    if dtype.kind not in "buif":
+        raise InputError(f"The image has dtype {dtype}, but it must be bool, integer or float; convert it first.")
+    if 0 in shape:
+        raise InputError(f"The image of shape {shape} is empty; give one with pixels.")
+    if channel_axis is None:
+        rgb_like = len(shape) == 3 and shape[2] in (1, 3, 4)
+        if len(shape) != 2 and not rgb_like:
+            raise InputError(
+                f"The image of shape {shape} is no (rows, columns) or "
+                "(rows, columns, 3 or 4) plane; give one plane, or say with channel_axis which axis "
+                "holds the channels."
+            )
+    elif len(shape) != 3:
+        raise InputError(
+            f"channel_axis={channel_axis} needs a 3D image, but this one has shape {shape}; "
+            "leave channel_axis out for a grey image, or give one plane."
+        )
+    elif not -3 <= channel_axis < 3:
+        raise InputError(f"channel_axis={channel_axis} is out of range for an image of shape {shape}; use 0, 1 or 2.")
+
+
 def _checked(image: ArrayLike, channel_axis: int | None) -> NDArray[Any]:
     try:
         array = np.asarray(image)
     except ValueError as error:  # nested lists of unequal lengths
         raise InputError(f"The image is no regular array: {error}") from error
-    if array.dtype.kind not in "buif":
-        raise InputError(f"The image has dtype {array.dtype}, but it must be bool, integer or float; convert it first.")
-    if array.size == 0:
-        raise InputError(f"The image of shape {array.shape} is empty; give one with pixels.")
-    if channel_axis is None:
-        rgb_like = array.ndim == 3 and array.shape[2] in (1, 3, 4)
-        if array.ndim != 2 and not rgb_like:
-            raise InputError(
-                f"The image of shape {array.shape} is no (rows, columns) or "
-                "(rows, columns, 3 or 4) plane; give one plane, or say with channel_axis which axis "
-                "holds the channels."
-            )
-    elif array.ndim != 3:
-        raise InputError(
-            f"channel_axis={channel_axis} needs a 3D image, but this one has shape {array.shape}; "
-            "leave channel_axis out for a grey image, or give one plane."
-        )
-    elif not -3 <= channel_axis < 3:
-        raise InputError(
-            f"channel_axis={channel_axis} is out of range for an image of shape {array.shape}; use 0, 1 or 2."
-        )
+    check_plane(array.shape, array.dtype, channel_axis)
     if array.dtype.kind == "f" and not np.isfinite(array).any():
         raise InputError("The image has no finite value (all NaN or infinite); give one with values.")
     return array

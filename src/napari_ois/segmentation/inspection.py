@@ -217,7 +217,7 @@ class Inspection:
         chosen = chosen if head is None else chosen[:, head : head + 1]
         if not chosen.size:
             raise InputError(f"There is no block {block} with head {head}: there are {weights.shape[:2]}.")
-        view = self.prediction.view
+        view = self.prediction.local_view
         small = torch.from_numpy(chosen.mean(axis=(0, 1)))[None, None]
         placed = np.zeros(self.prediction.mask.shape, np.float32)
         large = functional.interpolate(small, size=view.shape, mode="bilinear", align_corners=False)
@@ -247,10 +247,10 @@ class Inspection:
 
     def profile(self, bins: int = BINS) -> OrderProfile:
         """How depth is spread inside and outside of the mask, within the view."""
-        prediction, view = self.prediction, self.prediction.view
+        prediction, view = self.prediction, self.prediction.local_view
         depth = prediction.depth[view.rows, view.columns]
         mask = prediction.mask[view.rows, view.columns]
-        places = np.floor(prediction.points + 0.5).astype(int).clip(0, np.array(prediction.depth.shape) - 1)
+        places = np.floor(prediction.local_points + 0.5).astype(int).clip(0, np.array(prediction.depth.shape) - 1)
         at_clicks = prediction.depth[places[:, 0], places[:, 1]]
         reference = at_clicks[prediction.labels == 1].mean()
         edges = np.linspace(0, 1, bins + 1, dtype=np.float32)

@@ -1,13 +1,15 @@
 """One rule: which views of the image an answer is given in is decided here, from the clicks and the answer before.
 
 A small object is looked at again in a close-up; a mask that runs into a close-up's border is looked at again from
-afar. Nothing here computes: the :class:`Runner` does.
+afar. Large images have rules of their own: see :mod:`.regions`. Nothing here computes: the :class:`Runner` does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_ois.segmentation.large_scene import LargeScene
+from napari_ois.segmentation.regions import answer_in_regions
 from napari_ois.segmentation.view import CloseUp, cut_off
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def look_and_answer(
     close_up : CloseUp, optional
         None: small objects are not looked at again.
     """
+    if isinstance(scene, LargeScene):
+        return answer_in_regions(runner, scene, asked, state, close_up)
     positives = asked.points[asked.labels == 1]
     whole = scene.whole.view
     view = whole if state is None or not state.view.holds(positives).all() else state.view

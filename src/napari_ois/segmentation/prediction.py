@@ -1,4 +1,7 @@
-"""One rule: an answer has the image's own resolution; order maps are made when first read."""
+"""One rule: an answer has the image's own resolution; order maps are made when first read.
+
+Of an image of more than 4096 x 4096 pixels an answer holds the region that was worked on, and no more.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_ois.network.order import depth_at_clicks, order_map, positive_order_map
+from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.view import View
 
 if TYPE_CHECKING:
@@ -31,17 +35,22 @@ class PredictionState:
         Stands for the image that was set when the click was answered.
     before : tensor like ``logits``, or None
         What the network had said before in this view, to answer the same clicks again.
+    frame : Frame or None
+        Of a large image: where the answer lies. None = all of the image.
     """
 
     logits: torch.Tensor
     view: View
     image: object
     before: torch.Tensor | None = None
+    frame: Frame | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """The answer to a set of clicks on one object.
+
+    (H, W) are the rows and columns of the image or, where the image is large, of :attr:`frame`.
 
     Attributes
     ----------
@@ -78,6 +87,12 @@ class Prediction:
         """The part of the image that was looked at: all of it, or a close-up of a small object."""
         return self.state.view
 
+    @property
+    def frame(self) -> Frame:
+        """Where the arrays lie: all of the image; of a large one, the region that was worked on."""
+        height, width = self.mask.shape
+        return self.state.frame or Frame.whole((height, width))
+
     @cached_property
     def positive_order_map(self) -> NDArray[np.float32]:
         """Distance in depth to the mean of the positive clicks, (H, W) float32 (Eq. 1)."""
@@ -91,10 +106,26 @@ class Prediction:
         references = depth_at_clicks(depth, points)[labels == 0]
         return order_map(depth[0], references[:, None, None]).numpy()
 
+    @property
+    def local_view(self) -> View:
+        """The part of the arrays that was looked at."""
+        frame, view = self.state.frame, self.state.view
+        if frame is None:
+            return view
+        if view == frame.view:
+            return View.whole(frame.shape)
+        top, left = view.top - frame.view.top, view.left - frame.view.left
+        return View(top, left, top + view.shape[0], left + view.shape[1])
+
+    @property
+    def local_points(self) -> NDArray[np.float32]:
+        """The clicks, row and column in the arrays, (N, 2) float32; those outside of the frame lie outside of these."""
+        return self.points if self.state.frame is None else self.state.frame.to_cells(self.points)
+
     def _tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Depth (1, 1, H, W), points (1, N, 2) and labels (1, N), as floor 0 takes them."""
         return (
             torch.from_numpy(self.depth)[None, None],
-            torch.from_numpy(self.points)[None],
+            torch.from_numpy(self.local_points)[None],
             torch.from_numpy(self.labels)[None],
         )

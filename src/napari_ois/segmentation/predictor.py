@@ -14,14 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.segmentation.clicks import check_clicks
+from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.image import Geometry, resize
+from napari_ois.segmentation.large_scene import LargeScene, make_scene
 from napari_ois.segmentation.looks import look_and_answer
 from napari_ois.segmentation.placement import place
 from napari_ois.segmentation.prediction import Prediction, PredictionState
 from napari_ois.segmentation.quality import checked_input_size, choose_input_size
-from napari_ois.segmentation.results import at_image_resolution, sure_of
-from napari_ois.segmentation.runner import Asked, Runner
-from napari_ois.segmentation.scene import Scene
+from napari_ois.segmentation.regions import frame_of
+from napari_ois.segmentation.results import at_image_resolution, on_frame, sure_of, sure_of_part
+from napari_ois.segmentation.runner import Answer, Asked, Runner
 from napari_ois.segmentation.view import CloseUp, View
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from napari_ois.checkpoints import ModelInfo
     from napari_ois.network import OIS
+    from napari_ois.segmentation.scene import Scene
 
 MOST_STRENGTH = 16.0
 """Order is multiplied by at most this much: beyond it, attention only sees what lies exactly as deep."""
@@ -178,11 +181,15 @@ class Predictor:
         """Normalised depth, (H, W) float32 in [0, 1], larger = nearer.
 
         The given depth where there was one, otherwise the estimated one. Models without weights
-        for masks have it too. InputError before :meth:`set_image`.
+        for masks have it too. Of a large image this is the overview's, at most 2048 cells wide.
+        InputError before :meth:`set_image`.
         """
         scene = self._current()
         if scene.given_depth is not None:
             return scene.given_depth
+        if isinstance(scene, LargeScene):
+            frame = Frame.bounded(scene.whole.view)
+            return self._runner.run(lambda: scene.depth_on(frame, self._runner.embed))
         if self._full_depth is None:
             embedding = self._runner.run(lambda: self._runner.embed(scene.whole))
             small = embedding.depth[0, 0].float().cpu().numpy()
@@ -215,7 +222,9 @@ class Predictor:
         ----------
         image : (H, W), (H, W, 3), (H, W, 4) array, or 3D with ``channel_axis``
             bool, integer or float; see :class:`napari_ois.segmentation.colour.Picture`. It is referred to,
-            not copied: close-ups read it again.
+            not copied: close-ups read it again. One of more than 4096 x 4096 pixels is worked on in regions
+            and never read whole into memory: any array that can be sliced will do (numpy, memory-mapped,
+            dask, zarr), and a list of the levels of a pyramid, finest first.
         channel_axis : int, optional
             Axis that holds the channels.
         depth : (H, W) array, optional
@@ -234,7 +243,7 @@ class Predictor:
         RuntimeWarning
             If the device runs out of memory and a smaller placement is used from then on.
         """
-        scene = Scene(image, channel_axis, depth, input_size=self._input_size, multiple=self._multiple)
+        scene = make_scene(image, channel_axis, depth, input_size=self._input_size, multiple=self._multiple)
         self._scene = None  # lets go of the old features before the new ones need the memory
         self._full_depth = None
         self._runner.run(lambda: self._runner.embed(scene.whole))
@@ -286,7 +295,7 @@ class Predictor:
         self._check_state(state, "leave it out for the first click")
         asked = Asked(clicks, kinds, _checked_strength(order_strength), inspect)
         answer = self._runner.run(lambda: look_and_answer(self._runner, scene, asked, state, self._close_up))
-        return at_image_resolution(scene, asked, answer, self.depth)
+        return self._prediction(scene, asked, answer, state)
 
     def answer_each(self, points: NDArray[np.float32], view: View) -> torch.Tensor:
         """Logits of many prompts, each one positive click, in one view; see :meth:`Runner.decode_each`."""
@@ -321,15 +330,17 @@ class Predictor:
         asked = Asked(prediction.points, prediction.labels, _checked_strength(order_strength), inspect)
         before = None if state.before is None else (state.before, state.view)
         answer = self._runner.run(lambda: self._runner.decode(scene.look(state.view), asked, before))
-        return at_image_resolution(scene, asked, answer, self.depth)
+        return self._prediction(scene, asked, answer, state)
 
-    def state_from_mask(self, mask: ArrayLike) -> PredictionState:
+    def state_from_mask(self, mask: ArrayLike, corner: tuple[int, int] | None = None) -> PredictionState:
         """Make a state of a mask that comes from elsewhere, to be refined by clicks.
 
         Parameters
         ----------
         mask : (H, W) array
             True or nonzero on the object: a painted blob, a label of another program, the slice before.
+        corner : (int, int), optional
+            Row and column of the mask's first pixel where it is a part of the image, as of a large one it should be.
 
         Returns
         -------
@@ -343,13 +354,16 @@ class Predictor:
         """
         scene = self._current()
         shape = np.asarray(mask) != 0
-        if shape.shape != scene.shape:
+        if corner is None and shape.shape != scene.shape:
             raise InputError(
                 f"The mask has shape {shape.shape}, but the image has {scene.shape}; give one of its size."
             )
         if not shape.any():
             raise InputError("The mask is empty; give one with the object on it, or none.")
-        logits, view = sure_of(scene, shape, self._close_up)
+        if isinstance(scene, LargeScene):
+            logits, view = sure_of_part(scene, shape, corner or (0, 0), self._close_up)
+        else:
+            logits, view = sure_of(scene, shape, corner or (0, 0), self._close_up)
         return PredictionState(logits=logits.to(self._runner.placement.device), view=view, image=scene)
 
     # -- how --------------------------------------------------------------------------------------
@@ -362,6 +376,13 @@ class Predictor:
     def _forget(self) -> None:
         if self._scene is not None:
             self._scene.forget()
+
+    def _prediction(self, scene: Scene, asked: Asked, answer: Answer, state: PredictionState | None) -> Prediction:
+        if not isinstance(scene, LargeScene):
+            return at_image_resolution(scene, asked, answer, self.depth)
+        frame = frame_of(scene, answer.view, None if state is None else state.frame)
+        depth = self._runner.run(lambda: scene.depth_on(frame, self._runner.embed))
+        return on_frame(scene, asked, answer, frame, depth)
 
     def _check_weights(self) -> None:
         if self._info is not None and not self._info.available:

@@ -9,14 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.image import resize
 from napari_ois.segmentation.prediction import Prediction, PredictionState
+from napari_ois.segmentation.regions import region_around
 from napari_ois.segmentation.runner import MASK_THRESHOLD
+from napari_ois.segmentation.view import View
 
 if TYPE_CHECKING:
+    from napari_ois.segmentation.large_scene import LargeScene
     from napari_ois.segmentation.runner import Answer, Asked
     from napari_ois.segmentation.scene import Scene
-    from napari_ois.segmentation.view import CloseUp, View
+    from napari_ois.segmentation.view import CloseUp
 
 SURE = 6.0
 """Logit of a pixel that a given mask holds: probability 0.998."""
@@ -44,13 +48,71 @@ def at_image_resolution(scene: Scene, asked: Asked, answer: Answer, depth: NDArr
     )
 
 
-def sure_of(scene: Scene, mask: NDArray[np.bool_], close_up: CloseUp | None) -> tuple[torch.Tensor, View]:
-    """Logits that say a given (H, W) mask, on the CPU, and the view that they are in."""
+def on_frame(scene: LargeScene, asked: Asked, answer: Answer, frame: Frame, depth: NDArray[np.float32]) -> Prediction:
+    """Bring an answer to the cells of a frame of a large image."""
+    view = answer.view
+    source = answer.logits.cpu() if answer.logits.device.type == "mps" else answer.logits
+    own = view == frame.view
+    with torch.inference_mode():
+        seen = functional.interpolate(source, size=frame.shape if own else view.shape, mode="bilinear", antialias=True)
+    part = seen[0, 0].sigmoid().cpu().numpy()
+    probability = part
+    if not own:  # a close-up lies in a frame of pixels
+        probability = np.zeros(frame.shape, np.float32)
+        top, left = view.top - frame.view.top, view.left - frame.view.left
+        probability[top : top + view.shape[0], left : left + view.shape[1]] = part
+    inside = part > MASK_THRESHOLD
+    return Prediction(
+        mask=probability > MASK_THRESHOLD,
+        probability=probability,
+        score=float(part[inside].mean()) if inside.any() else 0.0,
+        depth=depth,
+        points=asked.points,
+        labels=asked.labels,
+        state=PredictionState(logits=answer.logits, view=view, image=scene, before=answer.before, frame=frame),
+        looked=answer.looked,
+    )
+
+
+def sure_of(
+    scene: Scene, mask: NDArray[np.bool_], corner: tuple[int, int], close_up: CloseUp | None
+) -> tuple[torch.Tensor, View]:
+    """Logits that say a given (h, w) mask at a place of the image, on the CPU, and the view that they are in."""
     view = scene.whole.view
+    if mask.shape != scene.shape:
+        part, mask = mask, np.zeros(scene.shape, bool)
+        mask[corner[0] : corner[0] + part.shape[0], corner[1] : corner[1] + part.shape[1]] = part
     if close_up is not None:
         rows, columns = np.nonzero(mask)
         inside = np.array([[rows[0], columns[0]]], np.float32)
         view = close_up.closer(mask, view, inside, scene.shape) or view
     size = scene.look(view).geometry.input_shape
-    share = resize(mask[view.rows, view.columns].astype(np.float32), size)
-    return torch.from_numpy(SURE * (2 * share - 1))[None, None], view
+    return _sure(mask[view.rows, view.columns], size), view
+
+
+def sure_of_part(
+    scene: LargeScene, mask: NDArray[np.bool_], corner: tuple[int, int], close_up: CloseUp | None
+) -> tuple[torch.Tensor, View]:
+    """Logits that say a given (h, w) mask of a part of a large image, and the region or close-up that they are in."""
+    part = View(corner[0], corner[1], corner[0] + mask.shape[0], corner[1] + mask.shape[1])
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    low = np.array([part.top + rows[0], part.left + columns[0]], np.float32)
+    high = np.array([part.top + rows[-1], part.left + columns[-1]], np.float32)
+    view = region_around(low.astype(np.float64), high.astype(np.float64), scene.region_side, scene.shape)
+    if close_up is not None:
+        view = close_up.closer(np.zeros((1, 1), bool), view, np.stack([low, high]), scene.shape) or view
+    frame = Frame.bounded(view)
+    rows, columns = (
+        np.floor((start + (np.arange(count) + 0.5) * cell) - first).astype(np.intp)
+        for start, count, cell, first in zip(
+            (view.top, view.left), frame.shape, frame.cell, (part.top, part.left), strict=True
+        )
+    )
+    placed = np.zeros(frame.shape, bool)
+    here = (rows >= 0) & (rows < mask.shape[0]), (columns >= 0) & (columns < mask.shape[1])
+    placed[np.ix_(*here)] = mask[np.ix_(rows[here[0]], columns[here[1]])]
+    return _sure(placed, scene.look(view).geometry.input_shape), view
+
+
+def _sure(mask: NDArray[np.bool_], size: tuple[int, int]) -> torch.Tensor:
+    return torch.from_numpy(SURE * (2 * resize(mask.astype(np.float32), size) - 1))[None, None]

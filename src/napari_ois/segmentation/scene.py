@@ -87,11 +87,16 @@ class Scene:
         multiple: int,
     ) -> None:
         self.picture = Picture.of(image, channel_axis)
-        self.shape = self.picture.shape
-        self.given_depth: NDArray[np.float32] | None = None if depth is None else prepare_depth(depth, self.shape)
+        self.given_depth: NDArray[np.float32] | None = None
+        if depth is not None:
+            self.given_depth = prepare_depth(depth, self.picture.shape)
+        self._begin(self.picture.shape, input_size, multiple)
+
+    def _begin(self, shape: tuple[int, int], input_size: int, multiple: int) -> None:
+        self.shape = shape
         self._input_size = input_size
         self._multiple = multiple
-        self.whole = self._make(View.whole(self.shape))
+        self.whole = self._make(View.whole(shape))
         self._close_ups: OrderedDict[View, Look] = OrderedDict()
 
     def look(self, view: View) -> Look:
@@ -99,8 +104,7 @@ class Scene:
         if view == self.whole.view:
             return self.whole
         if view not in self._close_ups:
-            while len(self._close_ups) >= KEPT_CLOSE_UPS:
-                self._close_ups.popitem(last=False)
+            self._make_room()
             self._close_ups[view] = self._make(view)
         self._close_ups.move_to_end(view)
         return self._close_ups[view]
@@ -110,11 +114,21 @@ class Scene:
         self._close_ups.clear()
         self.whole.embedding = None
 
+    def _make_room(self) -> None:
+        while len(self._close_ups) >= KEPT_CLOSE_UPS:
+            self._close_ups.popitem(last=False)
+
     def _make(self, view: View) -> Look:
         geometry = Geometry.fit(view.shape, input_size=self._input_size, multiple=self._multiple)
-        plane = resize(self.picture.plane(view.rows, view.columns), geometry.input_shape).clip(0.0, 1.0)
-        depth = None
-        if self.given_depth is not None:
-            near = resize(self.given_depth[view.rows, view.columns], geometry.input_shape)
-            depth = torch.from_numpy(near)[None, None]
+        plane = resize(self._colours(view), geometry.input_shape).clip(0.0, 1.0)
+        near = self._nearness(view)
+        depth = None if near is None else torch.from_numpy(resize(near, geometry.input_shape))[None, None]
         return Look(view, geometry, torch.from_numpy(plane).permute(2, 0, 1)[None].contiguous(), depth)
+
+    def _colours(self, view: View) -> NDArray[np.float32]:
+        """RGB of a view, (h, w, 3) float32 in [0, 1], at whatever resolution is enough."""
+        return self.picture.plane(view.rows, view.columns)
+
+    def _nearness(self, view: View) -> NDArray[np.float32] | None:
+        """The given depth of a view, (h, w) float32; None where it is to be estimated."""
+        return None if self.given_depth is None else self.given_depth[view.rows, view.columns]

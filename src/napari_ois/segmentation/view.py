@@ -1,4 +1,4 @@
-"""One rule: a view is a box of the image that fills the network's input; a small object gets a closer one.
+"""One rule: a view fills the network's input; a small object gets a closer one.
 
 The network sees a fixed number of pixels. An object that is a dot in the whole image is looked at again in a
 close-up around the first answer, which is what RITM calls zoom-in; what lies outside of a close-up is not the
@@ -15,47 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from napari_ois.segmentation.frame import View
+
+__all__ = ["NOTHING", "CloseUp", "View", "carry", "cut_off", "object_box"]
+
 NOTHING = -12.0
 """Logit where a view did not look."""
-
-
-@dataclass(frozen=True)
-class View:
-    """A box of the image in pixels; ``bottom`` and ``right`` are the first pixel beyond it."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @classmethod
-    def whole(cls, image_shape: tuple[int, int]) -> View:
-        """All of an image."""
-        return cls(0, 0, *image_shape)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.bottom - self.top, self.right - self.left
-
-    @property
-    def rows(self) -> slice:
-        """Its rows of the image."""
-        return slice(self.top, self.bottom)
-
-    @property
-    def columns(self) -> slice:
-        """Its columns of the image."""
-        return slice(self.left, self.right)
-
-    def holds(self, points: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Whether each of (N, 2) points, row and column in image pixels, lies on the view or its rim."""
-        corners = np.array([(self.top, self.left), (self.bottom, self.right)], np.float32) - 0.5
-        return ((points >= corners[0]) & (points <= corners[1])).all(axis=1)
-
-    def local(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 2) points in image pixels -> in pixels of the view."""
-        return points - np.array([self.top, self.left], np.float32)
 
 
 @dataclass(frozen=True)
@@ -93,13 +58,7 @@ class CloseUp:
             Positive clicks, row and column in image pixels; they stay in the view.
         image_shape : (int, int)
         """
-        low, high = positives.min(axis=0), positives.max(axis=0) + 1
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
-            scale = np.array(view.shape) / mask.shape
-            corner = np.array([view.top, view.left])
-            low = np.minimum(low, corner + scale * (rows[0], columns[0]))
-            high = np.maximum(high, corner + scale * (rows[-1] + 1, columns[-1] + 1))
+        low, high = object_box(mask, view, positives)
         box, present = max(high - low), max(view.shape)
         side = max(self.margin * box, self.smallest)
         if box > self.below * present or side > self.shrink * present:
@@ -111,6 +70,20 @@ class CloseUp:
             start.append(int(np.clip(begin, 0, length - extent)))
             stop.append(start[-1] + extent)
         return View(start[0], start[1], stop[0], stop[1])
+
+
+def object_box(
+    mask: NDArray[np.bool_], view: View, positives: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """First and last corner, in image pixels, of an answer (h, w) in a view and its positive clicks."""
+    low, high = positives.min(axis=0), positives.max(axis=0) + 1
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows):
+        scale = np.array(view.shape) / mask.shape
+        corner = np.array([view.top, view.left])
+        low = np.minimum(low, corner + scale * (rows[0], columns[0]))
+        high = np.maximum(high, corner + scale * (rows[-1] + 1, columns[-1] + 1))
+    return low, high
 
 
 def cut_off(mask: NDArray[np.bool_], view: View, image_shape: tuple[int, int]) -> bool:

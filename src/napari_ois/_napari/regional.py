@@ -1,0 +1,107 @@
+"""One rule: of a large plane only the region that was worked on is shown, and the user sees where it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Shapes
+from numpy.typing import NDArray
+
+from napari_ois._napari import settings
+from napari_ois.annotation import PackedMask
+from napari_ois.annotation.answers import frame_box, pack_answer
+from napari_ois.segmentation.frame import Frame
+from napari_ois.segmentation.lazy_plane import is_large
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_ois._napari.layers import SessionLayers
+    from napari_ois._napari.plane import Plane
+    from napari_ois._napari.worker import Answer
+    from napari_ois.annotation import AnnotatedObject
+
+
+def shown_part(
+    obj: AnnotatedObject | None, prediction: Any, shape: tuple[int, int]
+) -> tuple[NDArray[np.bool_] | None, Frame | None]:
+    """What the preview is to show of an object.
+
+    Parameters
+    ----------
+    obj : AnnotatedObject or None
+    prediction : Prediction or None
+        The answer to its clicks, where it is known.
+    shape : (int, int)
+        Of the plane.
+
+    Returns
+    -------
+    mask : bool array, or None where there is nothing
+        (H, W); of a large plane, of the frame.
+    frame : Frame or None
+        None for an ordinary plane.
+    """
+    if obj is None:
+        return None, None
+    if not is_large(shape):
+        return obj.mask(prediction), None
+    if prediction is not None and obj.edits is None and obj.settings.threshold is None:
+        return prediction.mask, prediction.frame
+    packed = _packed(obj, prediction, shape)
+    if packed is None:
+        return None, None
+    if prediction is not None:
+        frame = prediction.frame
+    else:
+        box = packed.box or (0, 0, 1, 1)
+        frame = Frame.around(box[:2], box[2:], shape)
+    return packed.cells(frame_box(frame), frame.shape), frame
+
+
+def whole_mask(obj: AnnotatedObject, answer: Answer | None, shape: tuple[int, int]) -> PackedMask | None:
+    """An object's mask with its brush strokes, packed; those outside of the frame that is shown are in it too."""
+    return _packed(obj, None if answer is None else answer.prediction, shape)
+
+
+def _packed(obj: AnnotatedObject, prediction: Any, shape: tuple[int, int]) -> PackedMask | None:
+    return obj.packed(None if prediction is None else pack_answer(prediction, shape, obj.settings.threshold))
+
+
+class RegionOutline:
+    """A thin rectangle around the region of a large plane; there is none for an ordinary one.
+
+    Parameters
+    ----------
+    layers : SessionLayers
+        Of the session; they take the rectangle away.
+    image : Image
+    plane : Plane
+    """
+
+    def __init__(self, layers: SessionLayers, image: Image, plane: Plane) -> None:
+        self._layers, self._image, self._plane = layers, image, plane
+        self.layer: Shapes | None = None
+
+    def show(self, frame: Frame | None) -> None:
+        """Draw it around a frame; the first makes the layer, which the user may hide or delete."""
+        if frame is None:
+            return
+        made = self.layer is None
+        if self.layer is None:
+            self.layer = Shapes(
+                ndim=self._plane.ndim,
+                name=f"{self._image.name} region",
+                edge_color=settings.REGION_COLOR,
+                face_color="transparent",
+            )
+        view = frame.view
+        low, high = np.array([view.top, view.left]) - 0.5, np.array([view.bottom, view.right]) - 0.5
+        corners = self._plane.lift_points([low, (low[0], high[1]), high, (high[0], low[1])])
+        self.layer.data = []
+        self.layer.add_rectangles(
+            corners, edge_width=max(view.shape) / 300, edge_color=settings.REGION_COLOR, face_color="transparent"
+        )
+        if made:
+            self._layers.add_extra(self.layer)
