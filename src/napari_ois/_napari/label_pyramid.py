@@ -7,6 +7,7 @@ shows a pyramid but does not let it be painted on: what is written here comes fr
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class LabelPyramid:
         chunks, of = np.unique(places // sides, axis=0, return_inverse=True)
         order = np.argsort(of.ravel(), kind="stable")
         bounds = np.searchsorted(of.ravel()[order], np.arange(len(chunks) + 1))
-        for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for begin, end in pairwise(bounds):
             mine, new = places[order[begin:end]], values[order[begin:end]]
             low = mine.min(axis=0)
             extent = tuple(mine.max(axis=0) - low + 1)

@@ -13,6 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from napari_ois.errors import InputError
 
 
+MOST_STRENGTH = 16.0
+"""Order is multiplied by at most this much: beyond it, attention only sees what lies exactly as deep."""
+
+
 def check_clicks(
     points: ArrayLike, labels: ArrayLike, image_shape: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -65,3 +69,10 @@ def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} holds something that is no number: {error}.") from error
+
+
+def checked_strength(strength: float) -> float:
+    """Give the strength of order; InputError where it is out of range."""
+    if not 0 <= strength <= MOST_STRENGTH:  # NaN is refused too
+        raise InputError(f"order_strength={strength} is out of range; give 0 (order off) to {MOST_STRENGTH:g}.")
+    return float(strength)

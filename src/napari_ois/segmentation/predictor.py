@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.errors import InputError, WeightsError
-from napari_ois.segmentation.clicks import check_clicks
+from napari_ois.segmentation.clicks import check_clicks, checked_strength
 from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.image import Geometry, resize
 from napari_ois.segmentation.large_scene import LargeScene, make_scene
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from napari_ois.checkpoints import ModelInfo
     from napari_ois.network import OIS
     from napari_ois.segmentation.scene import Scene
-
-MOST_STRENGTH = 16.0
-"""Order is multiplied by at most this much: beyond it, attention only sees what lies exactly as deep."""
 
 
 class Predictor:
@@ -293,7 +290,7 @@ class Predictor:
         clicks, kinds = check_clicks(points, labels, scene.shape)
         state = previous.state if isinstance(previous, Prediction) else previous
         self._check_state(state, "leave it out for the first click")
-        asked = Asked(clicks, kinds, _checked_strength(order_strength), inspect)
+        asked = Asked(clicks, kinds, checked_strength(order_strength), inspect)
         answer = self._runner.run(lambda: look_and_answer(self._runner, scene, asked, state, self._close_up))
         return self._prediction(scene, asked, answer, state)
 
@@ -327,7 +324,7 @@ class Predictor:
         """
         self._check_state(prediction.state, "predict anew")
         scene, state = self._current(), prediction.state
-        asked = Asked(prediction.points, prediction.labels, _checked_strength(order_strength), inspect)
+        asked = Asked(prediction.points, prediction.labels, checked_strength(order_strength), inspect)
         before = None if state.before is None else (state.before, state.view)
         answer = self._runner.run(lambda: self._runner.decode(scene.look(state.view), asked, before))
         return self._prediction(scene, asked, answer, state)
@@ -393,9 +390,3 @@ class Predictor:
     def _check_state(self, state: PredictionState | None, remedy: str) -> None:
         if state is not None and state.image is not self._current():
             raise InputError(f"previous belongs to another image than the one set last; {remedy}.")
-
-
-def _checked_strength(strength: float) -> float:
-    if not 0 <= strength <= MOST_STRENGTH:  # NaN is refused too
-        raise InputError(f"order_strength={strength} is out of range; give 0 (order off) to {MOST_STRENGTH:g}.")
-    return float(strength)
