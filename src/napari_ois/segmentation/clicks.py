@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.errors import InputError
 
-
 MOST_STRENGTH = 16.0
 """Order is multiplied by at most this much: beyond it, attention only sees what lies exactly as deep."""
 
