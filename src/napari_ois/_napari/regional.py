@@ -98,7 +98,7 @@ class RegionOutline:
             )
         view = frame.view
         low, high = np.array([view.top, view.left]) - 0.5, np.array([view.bottom, view.right]) - 0.5
-        corners = self._plane.lift_points([low, (low[0], high[1]), high, (high[0], low[1])])
+        corners = self._plane.lift_points(np.array([low, (low[0], high[1]), high, (high[0], low[1])]))
         self.layer.data = []
         self.layer.add_rectangles(
             corners, edge_width=max(view.shape) / 300, edge_color=settings.REGION_COLOR, face_color="transparent"

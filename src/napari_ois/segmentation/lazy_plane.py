@@ -50,6 +50,7 @@ class LazyPlane:
         self._axes = axes
         self._colour = colour
         self._index = [0] * len(array.shape) if index is None else [int(i) for i in index]
+        self._behind: tuple[int, ...]
         if index is None:
             self._behind = () if colour is None else (int(array.shape[colour]),)
         else:
@@ -105,8 +106,8 @@ def is_pyramid(image: Any) -> bool:
     """Whether this is a list of arrays of one picture, each smaller than the one before."""
     if not isinstance(image, list | tuple) or len(image) < 2:
         return False
-    shapes = [getattr(level, "shape", None) for level in image]
-    if any(shape is None or len(shape) < 2 for shape in shapes):
+    shapes: list[Any] = [getattr(level, "shape", ()) for level in image]
+    if any(len(shape) < 2 for shape in shapes):
         return False
     sizes = [np.prod(shape, dtype=np.float64) for shape in shapes]
     return all(smaller < larger for larger, smaller in pairwise(sizes))
