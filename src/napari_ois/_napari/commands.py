@@ -172,3 +172,18 @@ def use_order() -> None:
 def cancel_order() -> None:
     """Stop computing the source of order."""
     _do(lambda widget: widget.cancel_order())
+
+
+def see_plain() -> None:
+    """Let the network see the image as it would by itself."""
+    _do(lambda widget: widget.see_plain())
+
+
+def see_shown() -> None:
+    """Let the network see the image as the viewer shows it."""
+    _do(lambda widget: widget.see_shown())
+
+
+def see_composite() -> None:
+    """Let the network see all visible image layers."""
+    _do(lambda widget: widget.see_composite())

@@ -1,4 +1,4 @@
-"""One rule: the plane is embedded with the order that the object on the screen is answered with."""
+"""One rule: the plane is embedded as the object on the screen was looked at, and with the order it is answered with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 
+from napari_ois.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_ois._napari.orders import Orders
+    from napari_ois._napari.sight import Sight
     from napari_ois._napari.worker import InferenceWorker
+    from napari_ois.annotation import Settings
+    from napari_ois.segmentation.appearance import Appearance
 
 
 class Embedding:
@@ -20,8 +25,8 @@ class Embedding:
     ----------
     worker : InferenceWorker
     model, device : str
-    read : callable
-        Gives the plane's pixels, in the worker's thread.
+    sight : Sight
+        Gives the plane's pixels.
     orders : Orders
         Of the image.
 
@@ -29,33 +34,36 @@ class Embedding:
     ----------
     order : str or None
         Key of the map that is used; empty for the model's own, None before the first.
+    look : Appearance or None
+        What is done to the plane; None before the first.
     """
 
-    def __init__(
-        self, worker: InferenceWorker, model: str, device: str, read: Callable[[], Any], orders: Orders
-    ) -> None:
+    def __init__(self, worker: InferenceWorker, model: str, device: str, sight: Sight, orders: Orders) -> None:
         self.order: str | None = None
+        self.look: Appearance | None = None
         self._worker = worker
-        self._model, self._device, self._read = model, device, read
+        self._model, self._device, self._sight = model, device, sight
         self._orders = orders
         self._given = False  # whether the map of this order was here
         self._missed: set[str] = set()
 
-    def need(self, order: str) -> bool:
-        """Embed anew where that is for another order.
+    def need(self, settings: Settings) -> bool:
+        """Embed anew where that is for another order or another look.
 
         Parameters
         ----------
-        order : str
-            Key of a map. Where it is not here, the user is told once, and the model's own is taken.
+        settings : Settings
+            Of an object. Where its map of order is not here, the user is told once, and the model's own is taken;
+            where what it was looked at is not, the image as it is seen now.
 
         Returns
         -------
         bool
             Whether it is embedded anew; what was asked before is then dropped.
         """
+        order, look = settings.order, settings.look
         depth = self._orders.depth(order)
-        if order == self.order and (self._given or depth is None):
+        if look == self.look and order == self.order and (self._given or depth is None):
             return False
         if order and depth is None and order not in self._missed:
             self._missed.add(order)
@@ -64,5 +72,13 @@ class Embedding:
                 'model estimates it now. Choose the same again under "Source of order", and it is used.'
             )
         self.order, self._given = order, depth is not None
-        self._worker.embed(self._model, self._device, self._read, depth)
+        self.look = look
+        self._worker.embed(self._model, self._device, self._reader(look), depth)
         return True
+
+    def _reader(self, look: Appearance) -> Callable[[], Any]:
+        try:
+            return self._sight.reader(look)
+        except InputError as error:
+            show_warning(str(error))
+            return self._sight.reader(self._sight.appearance())

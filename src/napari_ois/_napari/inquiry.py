@@ -134,4 +134,5 @@ def question_about(obj: AnnotatedObject | None) -> Question | None:
     if obj is None:
         return None
     seed = None if obj.seed is None else obj.seed.mask
-    return Question(obj.clicks, seed, obj.settings.order_strength, obj.settings.order)
+    wanted = obj.settings
+    return Question(obj.clicks, seed, wanted.order_strength, wanted.order, wanted.look)

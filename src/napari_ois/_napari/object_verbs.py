@@ -15,8 +15,8 @@ from qtpy.QtWidgets import QColorDialog
 
 from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.plane import show_plane
-from napari_ois._napari.preference_verbs import PreferenceVerbs
 from napari_ois._napari.session import Session
+from napari_ois._napari.sight_verbs import SightVerbs
 from napari_ois.errors import InputError, OISError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NONE_CHOSEN = "No object is chosen; click on one in the list of objects first."
 
 
-class ObjectVerbs(PreferenceVerbs):
+class ObjectVerbs(SightVerbs):
     """The part of the widget that goes from object to object."""
 
     _viewer: napari.viewer.Viewer

@@ -14,6 +14,8 @@ from napari_ois._napari.order_panel import OrderPanel
 from napari_ois._napari.preference_panel import PreferencePanel
 from napari_ois._napari.preference_verbs import PREFERENCES
 from napari_ois._napari.prompt_panel import PromptPanel
+from napari_ois._napari.sight_panel import SightPanel
+from napari_ois._napari.sight_verbs import SIGHT
 
 if TYPE_CHECKING:
     import napari
@@ -25,6 +27,7 @@ PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], 
     ("Boxes and scribbles", PromptPanel),
     ("Confidence", ConfidencePanel),
     ("Source of order", OrderPanel),
+    (SIGHT, SightPanel),
     (PREFERENCES, PreferencePanel),
 )
 """Title and class of each, from top to bottom."""

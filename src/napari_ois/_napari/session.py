@@ -21,10 +21,12 @@ from napari_ois._napari.dragging import Dragging
 from napari_ois._napari.embedding import Embedding
 from napari_ois._napari.inquiry import Inquiry, question_about
 from napari_ois._napari.layers import SessionLayers
-from napari_ois._napari.plane import displayed_plane, read_plane
+from napari_ois._napari.plane import displayed_plane
 from napari_ois._napari.regional import RegionOutline, shown_part
+from napari_ois._napari.sight import Sight
 from napari_ois._napari.surroundings import Surroundings
 from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Settings
+from napari_ois.segmentation.appearance import PLAIN, Appearance
 from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
@@ -102,11 +104,13 @@ class Session(QObject):
         self.plane = displayed_plane(viewer, image)
         self.place = PlaneKey(self.plane.axes, self.plane.index)
         self.workbook = workbook
-        self.settings = Settings()  # of the next object
         self.active = True
         self._chores = Chores(self)
         stroke = partial(self._chores.add, self.keep_strokes)
         self.layers = SessionLayers(viewer, image, self.plane, later=self._chores.add, on_stroke=stroke)
+        self.sight = Sight(viewer, image, self.plane, workbook.sight, self.layers.owns)
+        self.sight.changed.connect(lambda look: self.adjust(look=look))
+        self.settings = Settings(look=self.sight.appearance())  # of the next object
         self._reader = ClickReader(viewer, self.layers, lambda: image.name)
         self._inquiry = Inquiry(worker)
         self._keys: dict[str, Callable[[], None]] = {}
@@ -123,8 +127,8 @@ class Session(QObject):
         worker.inspected.connect(self._on_inspected)
         self._inquiry.answered.connect(self._on_answered)
         self._outline = RegionOutline(self.layers, image, self.plane)
-        self._embedding = Embedding(worker, model, device, partial(read_plane, self.plane, image), workbook.orders)
-        self._embedding.need(self.settings.order)
+        self._embedding = Embedding(worker, model, device, self.sight, workbook.orders)
+        self._embedding.need(self.settings)
         if self.object is None:
             self.document.select(None)
         self._detach = self.document.connect(self._on_happened)
@@ -147,6 +151,11 @@ class Session(QObject):
     def order(self) -> str:
         """Key of the depth map in use, in the workbook's ``orders``; empty for the model's own."""
         return self._embedding.order or ""
+
+    @property
+    def look(self) -> Appearance:
+        """What is done to the plane before the network sees it."""
+        return self._embedding.look or PLAIN
 
     @property
     def object(self) -> AnnotatedObject | None:
@@ -208,7 +217,7 @@ class Session(QObject):
         self.settings = replace(self.settings, **changes)
         obj = self.object
         if obj is None:
-            self._embedding.need(self.settings.order)
+            self._embedding.need(self.settings)
         elif not only_next:
             self.document.adjust(obj.number, replace(obj.settings, **changes))
 
@@ -263,6 +272,7 @@ class Session(QObject):
         self._reader.release()
         self._dragging.release()
         self._surroundings.release()
+        self.sight.release()
         self._inquiry.close()
         self.bind({})
         self.layers.unbind()
@@ -322,7 +332,7 @@ class Session(QObject):
         if another and before is not None:
             self._acceptance.drop()  # it was meant for that one
         self._reader.show(Clicks() if obj is None else obj.clicks)
-        if self._embedding.need((self if obj is None else obj).settings.order):
+        if self._embedding.need((self if obj is None else obj).settings):
             self._inquiry.forget()
         asked = self._inquiry.about(question_about(obj), afresh=another)
         if another or self._inquiry.pending is None:

@@ -18,6 +18,7 @@ from napari_ois._napari.object_model import Row
 from napari_ois._napari.orders import Orders
 from napari_ois._napari.plane import image_array
 from napari_ois._napari.recovery import Recovery
+from napari_ois._napari.sight import Choice
 from napari_ois._napari.succession import carry_over, clear_labels
 from napari_ois.annotation import AnnotatedObject, Document, Session, features
 from napari_ois.errors import InputError
@@ -47,6 +48,8 @@ class Workbook(QObject):
     document : Document
     canvas : LabelCanvas
     orders : Orders
+    sight : Choice
+        What the network is to see, on whichever plane.
     recovery : Recovery
     model : dict
         What answers the clicks, for a session file.
@@ -83,6 +86,7 @@ class Workbook(QObject):
         self.given_up: list[Labels] = []  # layers that the user wants out of the viewer
         self.rows: tuple[Row, ...] = ()
         self.orders = Orders()
+        self.sight = Choice()
         self.canvas = LabelCanvas(image, errands.send)
         self.document = Document(self.canvas)
         self._viewer = viewer

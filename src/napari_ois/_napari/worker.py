@@ -24,6 +24,7 @@ from qtpy.QtCore import QObject, Qt, Signal, Slot
 from napari_ois._napari.predictors import PredictorFactory, PredictorLike, make_predictor
 from napari_ois.annotation import Clicks, PackedMask, Replay
 from napari_ois.errors import InputError, Interrupted
+from napari_ois.segmentation.appearance import PLAIN, Appearance
 
 if TYPE_CHECKING:
     from napari_ois.segmentation.inspection import Inspection, OrderChange, OrderProfile
@@ -54,12 +55,13 @@ class Embedded:
 
 @dataclass(frozen=True)
 class Question:
-    """All that a mask depends on: the clicks, the mask that the object began from, order's strength and its map."""
+    """All that a mask depends on: clicks, the mask that the object began from, order's strength and map, the look."""
 
     clicks: Clicks
     seed: PackedMask | None = None
     strength: float = 1.0
     order: str = ""
+    look: Appearance = PLAIN
 
     @property
     def answerable(self) -> bool:

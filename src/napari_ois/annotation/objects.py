@@ -18,6 +18,7 @@ from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.packed import Box, PackedMask, joined_box
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.errors import InputError
+from napari_ois.segmentation.appearance import PLAIN, Appearance
 
 NO_CLICKS = Clicks()
 BOX = "box"
@@ -92,11 +93,14 @@ class Settings:
     order : str
         Which depth map the order came from: its key, see :func:`napari_ois.segmentation.depth.depth_key`. Empty for
         the model's own estimate.
+    look : Appearance
+        How the image was made into what the network saw.
     """
 
     order_strength: float = 1.0
     threshold: float | None = None
     order: str = ""
+    look: Appearance = PLAIN
 
 
 DEFAULT_SETTINGS = Settings()

@@ -21,6 +21,7 @@ from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.replay import Answers, Replay
 from napari_ois.annotation.session_file import Session
 from napari_ois.errors import InputError
+from napari_ois.segmentation.appearance import Appearance
 
 
 class Segments(Answers, Protocol):
@@ -100,6 +101,30 @@ def plane_pixels(image: Any, plane: PlaneKey, channel_axis: int | None = None) -
     return np.stack(channels, axis=-1)
 
 
+def seen_pixels(image: Any, plane: PlaneKey, look: Appearance) -> NDArray[Any]:
+    """What the network saw of a plane; the plane as it is, where one image does not give that.
+
+    Raises
+    ------
+    InputError
+        If the image has no such channels.
+    """
+    if look.missing_for_replay():
+        return plane_pixels(image, plane)
+    if look.channel_axis is None:
+        return look.paint([plane_pixels(image, plane)])
+    planes = [plane.moved(look.channel_axis, channel) for channel in look.channels]
+    for one in planes:
+        one.shape_in(spatial_shape(image, plane.ndim))
+    return look.paint([plane_pixels(image, one) for one in planes])
+
+
+def looks_missing(session: Session) -> list[str]:
+    """What accepted objects were clicked on that one image does not give, each in a few words."""
+    seen = {obj.settings.look.missing_for_replay() for obj in session.accepted if len(obj.clicks)}
+    return sorted(seen - {""})
+
+
 def orders_needed(session: Session) -> dict[str, dict[str, Any]]:
     """The depth maps that the accepted objects were answered with: what the session says of each, by its key."""
     said = session.order.get("maps", {})
@@ -129,12 +154,12 @@ def play_session(
     """
     maps = orders or {}
     channel_axis = session.view.get("channel_axis")
-    planes: dict[tuple[PlaneKey, str], list[AnnotatedObject]] = {}
+    planes: dict[tuple[PlaneKey, str, Appearance], list[AnnotatedObject]] = {}
     for obj in session.accepted:
-        planes.setdefault((obj.plane, obj.settings.order), []).append(obj)
-    for (plane, order), objects in planes.items():
+        planes.setdefault((obj.plane, obj.settings.order, obj.settings.look), []).append(obj)
+    for (plane, order, look), objects in planes.items():
         plane.shape_in(spatial_shape(image, plane.ndim, channel_axis))
-        pixels = plane_pixels(image, plane, channel_axis)
+        pixels = seen_pixels(image, plane, look) if channel_axis is None else plane_pixels(image, plane, channel_axis)
         replay: Replay | None = None
         for obj in objects:
             prediction = None

@@ -17,6 +17,7 @@ from napari_ois.annotation.objects import Accepted, AnnotatedObject, Edits, Part
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.errors import InputError
+from napari_ois.segmentation.appearance import PLAIN, Appearance
 
 Record = dict[str, Any]
 Value = TypeVar("Value")
@@ -127,13 +128,17 @@ def check_settings(settings: Settings) -> Settings:
 
 def _settings_record(settings: Settings) -> Record:
     record: Record = {"order_strength": settings.order_strength, "threshold": settings.threshold}
-    return {**record, "order": settings.order} if settings.order else record
+    if settings.order:
+        record["order"] = settings.order
+    return record if settings.look.plain else {**record, "look": settings.look.to_record()}
 
 
 def _settings(record: Any) -> Settings:
     strength = _maybe(record, "order_strength", float)
     order = _maybe(record, "order", str) or ""
-    return check_settings(Settings(1.0 if strength is None else strength, _maybe(record, "threshold", float), order))
+    look = _maybe(record, "look", Appearance.from_record) or PLAIN
+    threshold = _maybe(record, "threshold", float)
+    return check_settings(Settings(1.0 if strength is None else strength, threshold, order, look))
 
 
 def _seed_record(seed: Seed) -> Record:

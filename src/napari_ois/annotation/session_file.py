@@ -16,7 +16,9 @@ The format, ``"version": 1``::
           "number": 1, "name": "...", "color": "#rrggbb" or null, "label": 7 or null,
           "plane": {"axes": [1, 2], "index": [3, 0, 0]},
           "clicks": [[row, column, 1 positive or 0 negative], ...],        oldest first
-          "settings": {"order_strength": 1.0, "threshold": 0.49 or null, "order": "key of a map, if not the model's"},
+          "settings": {"order_strength": 1.0, "threshold": 0.49 or null, "order": "key of a map, if not the model's",
+                       "look": {...}     what was done to the image, if anything: see :class:`.Appearance`
+          },
           "seed": {"mask": M, "source": "...", "label": 4} or null,
           "edits": {"added": M, "removed": M} or null,
           "accepted": {"label": 7, "target": "labels", "rule": "keep", "turn": 2, "score": 0.93,

@@ -54,7 +54,7 @@ def replay(
     The model, its input size and its precision are those of the session unless others are given. Writes
     one TIFF for each set of labels (labels.tif) and the table of its objects (labels.csv).
     """
-    from napari_ois.annotation.playback import orders_needed, paint_session, play_session, spatial_shape
+    from napari_ois.annotation.playback import looks_missing, orders_needed, paint_session, play_session, spatial_shape
     from napari_ois.annotation.session_file import load_session
     from napari_ois.annotation.signature import ImageSignature
     from napari_ois.segmentation.files import check_target, read_image
@@ -73,6 +73,7 @@ def replay(
     maps = read_maps(session, needed := orders_needed(saved), depth)
     if not force:
         _check_settings(saved)
+        _check_looks(looks_missing(saved))
         _check_orders(needed, maps)
     with progress_bar(len(objects), "replay") as step, spoken_warnings():
         predictor = load_predictor(chosen.name, device, chosen.precision, chosen.input_size)
@@ -169,6 +170,15 @@ def _check_settings(saved: Session) -> None:
         raise InputError(
             f"The session was made with settings that a replay does not know ({', '.join(unknown)}); "
             "add --force to go on without them."
+        )
+
+
+def _check_looks(missing: list[str]) -> None:
+    """Refuse to show the network something else than was clicked on."""
+    if missing:
+        raise InputError(
+            f"Objects of this session were clicked on {', and on '.join(missing)}, which one image does not give; "
+            "add --force to take the image as it is."
         )
 
 
