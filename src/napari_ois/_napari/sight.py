@@ -241,7 +241,8 @@ class Sight(QObject):
         if is_large(self._plane.shape):
             rows, columns = self._plane.shape
             raise InputError(
-                f"A plane of {rows} x {columns} pixels is read in windows and seen as the network does by itself; take the choices back."
+                f"A plane of {rows} x {columns} pixels is read in windows, and the network sees it in its own way: "
+                "take the choices back."
             )
 
     def _check_channels(self, axis: int, channels: Sequence[int]) -> None:
