@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,17 @@ class TestJournal:
     def test_looking_leaves_no_trace(self, started, journals, qtbot) -> None:
         idle(qtbot, started)
         assert not journals.exists()
+
+    def test_accept_does_not_wait_for_the_disk(self, started, click, qtbot, journals, monkeypatch) -> None:
+        threads = []
+        monkeypatch.setattr("os.fsync", lambda file: threads.append(threading.current_thread()))
+        click(started, 20, 30)
+        idle(qtbot, started)
+        started.accept()
+        (path,) = journals.glob("*.jsonl")
+        assert "accept object 1" in path.read_text()  # with the operating system: a kill loses nothing
+        idle(qtbot, started)
+        assert threads and threading.main_thread() not in threads
 
     def test_a_journal_that_fails_is_said_once(self, started, click, qtbot, notes, monkeypatch) -> None:
         idle(qtbot, started)

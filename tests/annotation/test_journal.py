@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
@@ -177,6 +179,41 @@ for count in range(10**9):
     document.set_clicks(2, document[2].clicks.first(20).added(count, 0))
     print(count, flush=True)
 """
+
+
+def test_lines_are_written_at_once_and_forced_to_the_disk_in_another_thread(tmp_path, disk, monkeypatch) -> None:
+    forced, waiting = [], []
+    monkeypatch.setattr(module.os, "fsync", lambda file: forced.append(os.fstat(file).st_size))
+    document = Document(ArrayCanvas(np.zeros((24, 30), np.int32)))
+    journal = Journal(IMAGE, tmp_path, aside=waiting.append)
+    journal.attach(document)
+    _work(document, disk)
+    written = journal.path.stat().st_size
+    assert len(journal.path.read_text().splitlines()) == 9 and not forced
+    thread = threading.Thread(target=waiting.pop())
+    thread.start()
+    thread.join()
+    assert forced == [written]
+    document.delete(1)  # forced later, but the thread is gone: closing does it
+    journal.close()
+    assert len(forced) == 2 and forced[1] > written
+    while waiting:
+        waiting.pop()()  # too late, and harmless
+    assert len(forced) == 2
+
+
+def test_a_disk_that_fails_in_the_other_thread_is_told(tmp_path, disk, monkeypatch) -> None:
+    def fail(file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(module.os, "fsync", fail)
+    document, waiting = Document(ArrayCanvas(np.zeros((24, 30), np.int32))), []
+    journal = Journal(IMAGE, tmp_path, aside=waiting.append)
+    journal.attach(document)
+    _work(document, disk)
+    waiting[0]()
+    assert "Input/output error" in journal.failed
+    journal.close()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")

@@ -100,12 +100,21 @@ def test_doubt_is_flagged_and_sorted(stack) -> None:
     found.set_key(0, _truth(stack, 0))
     list(found.run(predict))
     review = found.review()
-    assert [one.index for one in review] == [9, 6, 3]
-    assert "area changes" in review[0].flagged
-    assert "score is 0.60" in review[1].flagged
+    assert [one.index for one in review] == [6, 9, 3]
+    assert "area changes" in review[1].flagged
+    assert "score is 0.60" in review[0].flagged
     assert review[0].doubt > review[1].doubt > review[2].doubt > found[1].doubt
     found.set_key(6, _truth(stack, 6))
     assert 6 not in [one.index for one in found.review()]
+
+
+def test_an_outline_that_is_not_sure_is_flagged(stack) -> None:
+    predict, found = Threshold(stack), StackObject(0, 4)
+    found.set_key(0, _truth(stack, 0))
+    list(found.run(lambda z, clicks, before: (*predict(z, clicks, before), 0.3 if z == 2 else 0.02)))
+    (review,) = found.review()
+    assert (review.index, review.flagged) == (2, "its outline is not sure")
+    assert 0.5 < review.doubt < 1 and found[1].doubt < 0.5 and found[3].doubt < 0.5
 
 
 def test_an_open_side_stops_where_the_object_ends_but_not_between_keys(stack) -> None:

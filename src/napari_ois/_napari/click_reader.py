@@ -6,17 +6,21 @@ is another one, that is told, once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ois.annotation import Clicks
+from napari_ois.annotation import Click, Clicks, PlaneKey
 
 if TYPE_CHECKING:
     import napari
 
     from napari_ois._napari.layers import SessionLayers
+
+Beyond = Callable[[PlaneKey, Click], bool]
+"""Is offered a click on another plane of the image; true where it was taken."""
 
 DONE = ("added", "removed", "changed")  # napari also announces each of them before it is done
 
@@ -30,6 +34,8 @@ class ClickReader(QObject):
     layers : SessionLayers
     image_name : callable
         Gives the image's name now, for messages.
+    beyond : callable
+        See :data:`Beyond`.
 
     Attributes
     ----------
@@ -44,8 +50,9 @@ class ClickReader(QObject):
 
     changed = Signal(object)
 
-    def __init__(self, viewer: napari.Viewer, layers: SessionLayers, image_name: Any) -> None:
+    def __init__(self, viewer: napari.Viewer, layers: SessionLayers, image_name: Any, beyond: Beyond) -> None:
         super().__init__()
+        self._beyond = beyond
         self.clicks = Clicks()
         self.held = False
         self._viewer = viewer
@@ -86,6 +93,8 @@ class ClickReader(QObject):
             return
         if self._viewer.dims.ndisplay == 3:
             self._restore("Clicks need the 2D view: press the 2D/3D button (Ctrl+Y) and click again.")
+        elif not inside and len(clicks) > len(self.clicks) and self._beyond(*self._layers.newest_click()):
+            self._restore("")
         elif not inside:
             self._restore(
                 f'That click is outside the plane of "{self._image_name()}" and was taken back: click on the '
@@ -100,7 +109,8 @@ class ClickReader(QObject):
         """Put the clicks layer back, once napari has finished with the change that it is in."""
         self._restoring = True
         QTimer.singleShot(0, self._restore_now)
-        show_warning(message)
+        if message:
+            show_warning(message)
 
     def _restore_now(self) -> None:
         self._restoring = False

@@ -187,3 +187,38 @@ def see_shown() -> None:
 def see_composite() -> None:
     """Let the network see all visible image layers."""
     _do(lambda widget: widget.see_composite())
+
+
+def propagate() -> None:
+    """Carry the object through the stack."""
+    _do(lambda widget: widget.propagate())
+
+
+def cancel_propagation() -> None:
+    """Fill no further slice."""
+    _do(lambda widget: widget.cancel_propagation())
+
+
+def settle_slice() -> None:
+    """Agree with the slice that is seen."""
+    _do(lambda widget: widget.settle_slice())
+
+
+def end_stack() -> None:
+    """Say that the object ends before the slice that is seen."""
+    _do(lambda widget: widget.end_stack())
+
+
+def accept_stack() -> None:
+    """Write the object into labels on all its slices."""
+    _do(lambda widget: widget.accept_stack())
+
+
+def discard_stack() -> None:
+    """Forget what was propagated."""
+    _do(lambda widget: widget.discard_stack())
+
+
+def export_objects() -> None:
+    """Write the objects into a file for other programs."""
+    _do(lambda widget: widget.export_objects())

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from napari_ois._napari import settings
 from napari_ois._napari.plane import GEOMETRY, Plane
-from napari_ois.annotation import Clicks, PackedMask
+from napari_ois.annotation import Click, Clicks, PackedMask, PlaneKey
 from napari_ois.segmentation.frame import MOST, Frame, View
 from napari_ois.segmentation.lazy_plane import is_large
 
@@ -115,6 +115,14 @@ class SessionLayers:
         points, inside = self._plane.points(self.clicks.data)
         labels = np.asarray(kinds != settings.NEGATIVE)
         return Clicks.from_arrays(points, labels), bool(inside.all())
+
+    def newest_click(self) -> tuple[PlaneKey, Click]:
+        """The click added last, on whichever plane of the image it lies."""
+        at = np.asarray(self.clicks.data[-1])
+        index = np.asarray(self._plane.index) + np.round(at).astype(int)
+        kind = self.clicks.features[settings.POLARITY].iloc[-1]
+        row, column = (float(at[axis]) for axis in self._plane.axes)
+        return PlaneKey(self._plane.axes, tuple(int(i) for i in index)), Click(row, column, kind != settings.NEGATIVE)
 
     def write_clicks(self, clicks: Clicks) -> None:
         """Put the clicks layer back to a list of clicks, without telling listeners."""

@@ -56,8 +56,12 @@ class ObjectVerbs(SightVerbs):
         self._do(lambda session: self._show(session, lambda: session.document.reopen(self._which(number))))
 
     def delete_object(self, number: int | None = None) -> None:
-        """Delete an object, from the labels too; by default the chosen one."""
-        self._do(lambda session: self._show(session, lambda: session.document.delete(self._which(number))))
+        """Delete an object, from the labels too and on all its slices; by default the chosen one."""
+
+        def delete(session: Session) -> None:
+            session.document.delete_stack(session.document[self._which(number)].whole)
+
+        self._do(lambda session: self._show(session, lambda: delete(session)))
 
     def rename_object(self, number: int, name: str) -> None:
         """Give an object another name."""

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_ois._napari.confidence_panel import ConfidencePanel
+from napari_ois._napari.export_panel import ExportPanel
 from napari_ois._napari.order_panel import OrderPanel
 from napari_ois._napari.preference_panel import PreferencePanel
 from napari_ois._napari.preference_verbs import PREFERENCES
 from napari_ois._napari.prompt_panel import PromptPanel
 from napari_ois._napari.sight_panel import SightPanel
 from napari_ois._napari.sight_verbs import SIGHT
+from napari_ois._napari.stack_panel import StackPanel
 
 if TYPE_CHECKING:
     import napari
@@ -29,5 +31,7 @@ PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], 
     ("Source of order", OrderPanel),
     (SIGHT, SightPanel),
     (PREFERENCES, PreferencePanel),
+    ("Stack", StackPanel),
+    ("Export", ExportPanel),
 )
 """Title and class of each, from top to bottom."""

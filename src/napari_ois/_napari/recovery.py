@@ -120,7 +120,7 @@ class Recovery(QObject):
         """Begin a journal of a document, and end the one before, which stays on the disk."""
         self.close()
         self.signature = signature
-        self.journal = Journal(signature, self._folder, enabled=self._enabled)
+        self.journal = Journal(signature, self._folder, enabled=self._enabled, aside=self._aside)
         self.journal.attach(document)
         self.check()
 
@@ -135,7 +135,9 @@ class Recovery(QObject):
         failed : callable
             Takes the reason where it cannot be read.
         """
-        self._errands.send(partial(_resume, path), partial(self._on_resumed, done), lambda error: failed(str(error)))
+        self._errands.send(
+            partial(_resume, path, self._aside), partial(self._on_resumed, done), lambda error: failed(str(error))
+        )
 
     def check(self) -> None:
         """Say once that the journal has failed, where it has."""
@@ -152,6 +154,9 @@ class Recovery(QObject):
         if self.journal is not None:
             self.journal.close()
             self.journal = None
+
+    def _aside(self, force: Callable[[], None]) -> None:
+        self._errands.send(force, lambda _: self.check())
 
     def _on_signature(self, document: Callable[[], Document], signature: ImageSignature) -> None:
         self.signature = signature
@@ -197,6 +202,6 @@ def _look(signature: ImageSignature, folder: Path | None, in_use: frozenset[Path
     return None
 
 
-def _resume(path: Path) -> tuple[Document, Journal]:
+def _resume(path: Path, aside: Callable[[Callable[[], None]], None]) -> tuple[Document, Journal]:
     document = Document()
-    return document, Journal.resume(path, document)
+    return document, Journal.resume(path, document, aside=aside)

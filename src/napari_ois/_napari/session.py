@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
+    import numpy as np
     from napari.layers import Image, Labels
+    from numpy.typing import NDArray
 
+    from napari_ois._napari.click_reader import Beyond
     from napari_ois._napari.workbook import Workbook
     from napari_ois._napari.worker import Answer, Embedded, InferenceWorker, Inspected
     from napari_ois.annotation import Happened
@@ -111,7 +114,8 @@ class Session(QObject):
         self.sight = Sight(viewer, image, self.plane, workbook.sight, self.layers.owns)
         self.sight.changed.connect(lambda look: self.adjust(look=look))
         self.settings = Settings(look=self.sight.appearance())  # of the next object
-        self._reader = ClickReader(viewer, self.layers, lambda: image.name)
+        self.beyond: Beyond = lambda plane, click: False  # may take clicks on other planes
+        self._reader = ClickReader(viewer, self.layers, lambda: image.name, lambda *click: self.beyond(*click))
         self._inquiry = Inquiry(worker)
         self._keys: dict[str, Callable[[], None]] = {}
         self._acceptance = Acceptance(self, self._inquiry)
@@ -167,6 +171,19 @@ class Session(QObject):
     def answer(self) -> Answer | None:
         """The newest answer of the worker about the object on the screen."""
         return self._inquiry.answer
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._inquiry.pending is not None
+
+    @property
+    def known(self) -> tuple[NDArray[np.bool_], float | None] | None:
+        """Mask and score of the object on the screen; None where there is none, or it is still to be answered."""
+        mask, answer = self.layers.shown_mask(), self.answer
+        if self.waiting or self.object is None or not mask.any():
+            return None
+        return mask, None if answer is None else float(answer.prediction.score)
 
     # -- verbs ------------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ RULES = (
 """What happens to pixels that other objects have: what the user reads, and the rule's name."""
 
 PREVIEW_COLOR = "#3fb8ff"
+STACK_COLOR = "#f2b134"
+"""Of an object on slices that were filled from others."""
 PREVIEW_OPACITY = 0.55
 REGION_COLOR = "#ffcc33"
 DEPTH_COLORMAP = "inferno"  # larger = nearer = brighter

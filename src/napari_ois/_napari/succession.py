@@ -6,6 +6,7 @@ over then gets new ones.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ois.annotation import Document, PackedMask
@@ -30,17 +31,31 @@ def carry_over(objects: tuple[AnnotatedObject, ...], document: Document) -> None
         As they were before :func:`clear_labels`.
     document : Document
     """
+    wholes: dict[int, int] = {}  # of objects through a stack: who they are here
+    labels: dict[int, int] = {}
     with document.group():
         for obj in sorted(objects, key=_turn):
+            part = None if obj.part is None or obj.whole not in wholes else replace(obj.part, of=wholes[obj.whole])
             new = document.start(
-                obj.plane, name=obj.name, color=obj.color, clicks=obj.clicks, seed=obj.seed, settings=obj.settings
+                obj.plane,
+                name=obj.name,
+                color=obj.color,
+                clicks=obj.clicks,
+                seed=obj.seed,
+                settings=obj.settings,
+                label=labels.get(obj.whole),
+                part=part,
             )
+            wholes.setdefault(obj.whole, new.number)
             if obj.edits is not None:
                 document.paint_edit(new.number, obj.edits.removed, obj.edits.added)
             accepted = obj.accepted
             if accepted is not None:
                 mask: PackedMask = accepted.written | accepted.denied
-                document.accept(new.number, mask, rule=accepted.rule, target=accepted.target, score=accepted.score)
+                again = document.accept(
+                    new.number, mask, rule=accepted.rule, target=accepted.target, score=accepted.score
+                )
+                labels.setdefault(obj.whole, again.label)
 
 
 def _turn(obj: AnnotatedObject) -> tuple[bool, int]:

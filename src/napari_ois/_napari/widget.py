@@ -17,13 +17,13 @@ from qtpy.QtGui import QCloseEvent
 
 from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.holder import Holder
-from napari_ois._napari.order_verbs import OrderVerbs
 from napari_ois._napari.panels import PANELS
 from napari_ois._napari.plane import image_shape, show_plane
 from napari_ois._napari.predictors import PredictorFactory
 from napari_ois._napari.preferences import Store, open_store
 from napari_ois._napari.session import Session
-from napari_ois._napari.worker import Answer, Embedded, Failure
+from napari_ois._napari.stack_verbs import StackVerbs
+from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker
 from napari_ois.errors import OISError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
-class OISWidget(OrderVerbs):
+class OISWidget(StackVerbs):
     """Click on an object of an image, get its mask, its depth and its order maps.
 
     Parameters
@@ -67,6 +67,8 @@ class OISWidget(OrderVerbs):
         A session is there, or is over.
     layers_changed()
         The viewer has other layers, or they are ordered otherwise.
+    stack_changed()
+        What is known of the object that is carried through a stack.
     """
 
     embedded = Signal(object)
@@ -75,6 +77,7 @@ class OISWidget(OrderVerbs):
     begun = Signal(object)
     ended = Signal()
     layers_changed = Signal()
+    stack_changed = Signal()
     failed = Signal(object)
 
     def __init__(
@@ -118,6 +121,10 @@ class OISWidget(OrderVerbs):
             self.add_panel(title, make(napari_viewer, self))
         self._listen()
         self._begin_preferences()
+        for signal, slot in (
+            (self.begun, self._join_stack), (self.ended, self._join_stack), (self.answered, self._follow_stack)
+        ):  # fmt: skip
+            signal.connect(slot)
         # By then the widget's own methods are gone; the holder is a plain object and outlives it.
         self.destroyed.connect(partial(Holder.release, self._holder, remove_layers=False))
         self._show_session()
@@ -137,6 +144,11 @@ class OISWidget(OrderVerbs):
     @keep_journal.setter
     def keep_journal(self, keep: bool) -> None:
         self._holder.keep_journal = keep
+
+    @property
+    def worker(self) -> InferenceWorker | None:
+        """The inference thread, once there was a Start."""
+        return self._holder.worker
 
     @property
     def _errands(self) -> Errands | None:
@@ -224,6 +236,7 @@ class OISWidget(OrderVerbs):
 
     def shutdown(self) -> None:
         """Give back keys, events, layers and the thread; Start works again afterwards."""
+        self.discard_stack()
         self._holder.release()
         self._times.clear()
         self._say(WELCOME)
@@ -359,7 +372,9 @@ class OISWidget(OrderVerbs):
         return [
             (layer.name, layer)
             for layer in reversed(self._viewer.layers)
-            if isinstance(layer, kind) and not (session and session.layers.owns(layer))
+            if isinstance(layer, kind)
+            and not (session and session.layers.owns(layer))
+            and settings.PLUGIN not in layer.metadata
         ]
 
     def _images(self, *_: Any) -> list[tuple[str, Any]]:

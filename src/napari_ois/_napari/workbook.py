@@ -24,7 +24,7 @@ from napari_ois.annotation import AnnotatedObject, Document, Session, features
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import napari
@@ -114,7 +114,7 @@ class Workbook(QObject):
             self._stale = False
             self._show_tables()
         self.recovery.check()
-        self.rows = tuple(self._row(obj) for obj in self.document.objects)
+        self.rows = tuple(self._row(parts) for parts in self._objects())
         self.changed.emit()
 
     def replace(
@@ -200,37 +200,47 @@ class Workbook(QObject):
                 self._tables[name] = table
                 self._views.setdefault(name, LabelsTable(layer)).show(table)
 
-    def _row(self, obj: AnnotatedObject) -> Row:
+    def _objects(self) -> Iterable[list[AnnotatedObject]]:
+        """Every object, through a stack or not: its parts, the one at hand first."""
+        current = self.document.current
+        wholes: dict[int, list[AnnotatedObject]] = {}
+        for obj in self.document.objects:
+            parts = wholes.setdefault(obj.whole, [])
+            parts.insert(0 if obj is current else len(parts), obj)
+        return wholes.values()
+
+    def _row(self, parts: list[AnnotatedObject]) -> Row:
+        obj = next((part for part in parts[1:] if part.accepted), parts[0]) if not parts[0].accepted else parts[0]
         accepted = obj.accepted
         area, unit, colour = None, "", None
         if accepted is not None:
             size, unit = calibration(self.image)
             rows, columns = obj.plane.axes
-            area = self._seen_area(obj) * abs(size[rows] * size[columns])
+            area = self._seen_area(obj, len(parts)) * abs(size[rows] * size[columns])
             layer = self.canvas.layers.get(accepted.target)
             shown = None if layer is None else layer.get_color(accepted.label)
             colour = None if shown is None else tuple(float(part) for part in shown[:3])
         return Row(
-            number=obj.number,
+            number=parts[0].number,
             label=obj.label,
             name=obj.name,
             colour=colour,  # type: ignore[arg-type]
             area=area,
             unit=unit if unit in ("", "pixel") else f"{unit}²",
-            score=None if accepted is None else accepted.score,
-            clicks=len(obj.clicks),
-            plane=str(obj.plane),
-            state=obj.state,
+            score=min((p.accepted.score for p in parts if p.accepted and p.accepted.score is not None), default=None),
+            clicks=sum(len(part.clicks) for part in parts if part.part is None or part.part.settled),
+            plane=str(obj.plane) if len(parts) == 1 else f"{len(parts)} slices",
+            state="accepted" if all(part.accepted for part in parts) else "open",
         )
 
-    def _seen_area(self, obj: AnnotatedObject) -> int:
-        """Pixels that are to be seen; of an object through several planes, those that it has on its own."""
+    def _seen_area(self, obj: AnnotatedObject, planes: int) -> int:
+        """Pixels that are to be seen, on all planes of an object."""
         accepted = obj.accepted
         if accepted is None:
             return 0
         table = self._tables.get(accepted.target)
         if table is not None and accepted.label in table["index"]:
             row = table["index"].index(accepted.label)
-            if table["slice"][row] == str(obj.plane):
+            if planes > 1 or table["slice"][row] == str(obj.plane):
                 return int(table["area_px"][row])
         return accepted.written.area

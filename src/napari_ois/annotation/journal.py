@@ -4,7 +4,8 @@ A journal is a text file of one image: a first line that says which, then one JS
 command}``, ``{"undo": n}`` or ``{"redo": n}``, n the number of commands, and ``{"load": objects}`` where a
 document began with objects from elsewhere. Each line is handed to the operating system whole, so that a killed
 program loses nothing but at most the line it was writing; reading passes over a last line that is torn.
-Accepts, reopens and deletes are also forced to the disk, for the sake of power cuts. One program writes to a
+Accepts, reopens and deletes are also forced to the disk, for the sake of power cuts; that takes its time, so a
+viewer has it done in another thread, and closing waits for it. One program writes to a
 journal at a time: two viewers on one image have one each, as long as both do not resume the same.
 
 Nothing is written before the first command: looking at an image leaves no trace. With ``enabled=False`` nothing
@@ -22,6 +23,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from napari_ois.annotation.commands import Command
@@ -32,6 +34,8 @@ from napari_ois.annotation.signature import ImageSignature
 from napari_ois.errors import InputError
 
 FORMAT, VERSION = "napari-ois journal", 1
+Aside = Callable[[Callable[[], None]], None]
+"""Has a function called in another thread, after those before it."""
 KEEP = 50
 """How many journals are kept whatever their age."""
 KEEP_DAYS = 30
@@ -73,6 +77,8 @@ class Journal:
         By default :func:`default_folder`.
     enabled : bool
         False writes nothing: the user's privacy setting.
+    aside : callable, optional
+        Has a function called in another thread, soon: there lines are forced to the disk. By default at once.
 
     Attributes
     ----------
@@ -83,7 +89,9 @@ class Journal:
         caller should tell the user once.
     """
 
-    def __init__(self, image: ImageSignature, folder: Path | None = None, *, enabled: bool = True) -> None:
+    def __init__(
+        self, image: ImageSignature, folder: Path | None = None, *, enabled: bool = True, aside: Aside | None = None
+    ) -> None:
         self.image = image
         self.enabled = enabled
         self.path: Path | None = None
@@ -92,9 +100,12 @@ class Journal:
         self._file: int | None = None
         self._document: Document | None = None
         self._detach: Callable[[], None] | None = None
+        self._aside = aside
+        self._owed = False  # whether lines were written that are still to be forced to the disk
+        self._guard = Lock()  # of the file, which the other thread may be at
 
     @classmethod
-    def resume(cls, path: Path, document: Document) -> Journal:
+    def resume(cls, path: Path, document: Document, *, aside: Aside | None = None) -> Journal:
         """Recover an empty document from a journal, and go on writing there.
 
         Lines that are torn or do not fit are cut off; a copy of the file as it was stays beside it, with the
@@ -107,7 +118,7 @@ class Journal:
         """
         contents = _read(path)
         taken = _recover(contents, document)
-        journal = cls(contents.image, path.parent)
+        journal = cls(contents.image, path.parent, aside=aside)
         end = contents.ends[taken]
         try:
             if contents.size > end and (taken < len(contents.entries) or not contents.only_torn):
@@ -141,9 +152,12 @@ class Journal:
     def close(self) -> None:
         """Listen no more, and close the file; it stays where it is."""
         self.detach()
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        if self._owed:
+            self._force_now()
+        with self._guard:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
 
     def discard(self) -> None:
         """Close and delete it: the user wants to have it no more."""
@@ -167,11 +181,31 @@ class Journal:
         try:
             for entry in entries:
                 self._append(entry)
-            if forced and self._file is not None:
-                os.fsync(self._file)
         except OSError as error:
+            self._fail(error)
             self.close()
-            self.failed = f"The journal cannot be written ({error.strerror or error}); save the session by hand."
+            return
+        if forced:
+            self._owed = True
+            if self._aside is None:
+                self._force_now()
+            else:
+                self._aside(self._force_now)
+
+    def _force_now(self) -> None:
+        """Force what is written to the disk; in whichever thread."""
+        with self._guard:
+            if self._file is None or not self._owed:
+                return
+            self._owed = False  # before: what is written meanwhile is owed again
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self._owed = False
+        self.failed = f"The journal cannot be written ({error.strerror or error}); save the session by hand."
 
     def _append(self, entry: dict[str, Any]) -> None:
         if self._file is None:

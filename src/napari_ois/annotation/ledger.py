@@ -153,13 +153,16 @@ class Ledger:
         self._last_turn = max([self._last_turn, *(o.accepted.turn for o in objects.values() if o.accepted)])
 
     def _step(self, by: int) -> AnnotatedObject | None:
-        numbers = sorted(self._objects)
-        if not numbers:
+        first: dict[int, int] = {}  # of an object through a stack, one part
+        for obj in self.objects:
+            first.setdefault(obj.whole, obj.number)
+        if not first:
             return None
+        wholes = sorted(first)
         if self._current is None:
-            self.select(numbers[0 if by > 0 else -1])
+            self.select(first[wholes[0 if by > 0 else -1]])
         else:
-            self.select(numbers[(numbers.index(self._current) + by) % len(numbers)])
+            self.select(first[wholes[(wholes.index(self._objects[self._current].whole) + by) % len(wholes)]])
         return self.current
 
     def _tell(self, happened: Happened) -> None:

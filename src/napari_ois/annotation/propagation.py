@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +20,25 @@ from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.gestures import mask_clicks
 from napari_ois.errors import InputError
 
-PredictSlice = Callable[[int, Clicks, NDArray[np.bool_]], tuple[NDArray[np.bool_], float]]
-"""From a slice's number, the clicks derived, and the neighbour's mask: the mask (H, W) and its score."""
+
+class SliceAnswer(NamedTuple):
+    """What a predictor says of a slice.
+
+    Attributes
+    ----------
+    mask : (H, W) bool
+    score : float
+    unsure : float
+        Pixels that are neither surely the object nor surely not, as a share of the mask's; 0 where that is not known.
+    """
+
+    mask: NDArray[np.bool_]
+    score: float
+    unsure: float = 0.0
+
+
+PredictSlice = Callable[[int, Clicks, NDArray[np.bool_]], tuple[Any, ...]]
+"""From a slice's number, derived clicks and the neighbour's mask: a :class:`SliceAnswer`, or its first two parts."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,8 @@ class Rules:
     ----------
     flag_score, stop_score : float
         Scores below are flagged; below the second, an open side stops.
+    flag_unsure : float
+        Larger shares of unsure pixels are flagged.
     flag_overlap, stop_overlap : float
         Intersection over union with the neighbour that it came from.
     flag_area : float
@@ -43,6 +63,7 @@ class Rules:
 
     flag_score: float = 0.75
     stop_score: float = 0.5
+    flag_unsure: float = 0.1
     flag_overlap: float = 0.6
     stop_overlap: float = 0.2
     flag_area: float = 1.6
@@ -65,7 +86,7 @@ class SliceMask:
     key : int
         The key that it came from; its own index if it is one.
     doubt : float
-        0 sure to 1: the largest of 1 - score, 1 - overlap, and 1 - smaller over larger area; 0 on a key.
+        0 sure to 1, 0.5 where one of the rules begins to flag; of all rules the largest; 0 on a key.
     flagged : str
         Why it should be looked at; empty if it should not.
     stops : bool
@@ -136,6 +157,16 @@ class StackObject:
 
     # -- change -----------------------------------------------------------------------------------
 
+    def copy(self) -> StackObject:
+        """Another one with the same slices, for another thread to fill; what it finds is taken back by :meth:`take`."""
+        other = StackObject(self.first, self.last, self.rules)
+        other._slices = dict(self._slices)
+        return other
+
+    def take(self, found: SliceMask) -> None:
+        """Take over what a copy has found, its keys too, as long as nothing was changed here in between."""
+        self._slices[found.index] = found
+
     def set_key(self, index: int, mask: ArrayLike, *, score: float = 1.0, clicks: Clicks | None = None) -> None:
         """Settle a slice; what must come from it is forgotten until :meth:`run`.
 
@@ -189,8 +220,7 @@ class StackObject:
                 continue
             mask = self._last_mask(source)
             clicks = mask_clicks(mask, positives=self.rules.positives, negatives=self.rules.negatives)
-            found, score = predict_slice(index, clicks, mask)
-            result = self._judged(index, np.asarray(found) != 0, float(score), clicks, source)
+            result = self._judged(index, SliceAnswer(*predict_slice(index, clicks, mask)), clicks, source)
             self._slices[index] = result
             yield result
 
@@ -243,14 +273,19 @@ class StackObject:
             if not one.is_key and (moved or self._ended(one.index, one.key)):
                 del self._slices[one.index]
 
-    def _judged(
-        self, index: int, mask: NDArray[np.bool_], score: float, clicks: Clicks, source: SliceMask
-    ) -> SliceMask:
+    def _judged(self, index: int, answer: SliceAnswer, clicks: Clicks, source: SliceMask) -> SliceMask:
         rules, before = self.rules, self._last_mask(source)
+        mask, score = np.asarray(answer.mask) != 0, float(answer.score)
         both, either = int((mask & before).sum()), int((mask | before).sum())
         overlap = both / either
         smaller, larger = sorted((int(mask.sum()), int(before.sum())))
         reasons = []
+        doubts = [
+            _doubt(1 - score, 1 - rules.flag_score),
+            _doubt(1 - overlap, 1 - rules.flag_overlap),
+            _doubt(1 - smaller / larger, 1 - 1 / rules.flag_area),
+            _doubt(float(answer.unsure), rules.flag_unsure),
+        ]
         if not mask.any():
             reasons.append("nothing was found")
         else:
@@ -260,9 +295,11 @@ class StackObject:
                 reasons.append(f"it covers {overlap:.0%} of its neighbour")
             if larger > rules.flag_area * smaller:
                 reasons.append(f"its area changes by a factor of {larger / smaller:.1f}")
+            if answer.unsure > rules.flag_unsure:
+                reasons.append("its outline is not sure")
         if self._meets_badly(index, mask, source):
             reasons.append("the two sides do not meet")
-        doubt = max(1 - score, 1 - overlap, 1 - smaller / larger)
+            doubts.append(1.0)
         stops = not mask.any() or score < rules.stop_score or overlap < rules.stop_overlap
         return SliceMask(
             index=index,
@@ -270,7 +307,7 @@ class StackObject:
             score=score,
             clicks=clicks,
             key=source.key,
-            doubt=float(np.clip(doubt, 0.0, 1.0)),
+            doubt=float(np.clip(max(doubts), 0.0, 1.0)),
             flagged=", ".join(reasons),
             stops=stops and self._is_open(index),
             before=before,
@@ -287,6 +324,11 @@ class StackObject:
     def _check(self, index: int) -> None:
         if not self.first <= index <= self.last:
             raise InputError(f"Slice {index} is outside of the stack, which goes from {self.first} to {self.last}.")
+
+
+def _doubt(value: float, flagged: float) -> float:
+    """Bring what grows with doubt to 0..1, so that 0.5 is where it is flagged."""
+    return value / (value + flagged) if value + flagged > 0 else 0.0
 
 
 def propagate(

@@ -19,6 +19,7 @@ from napari_ois import __version__
 from napari_ois.cli.evaluating import evaluate
 from napari_ois.cli.inspecting import inspect
 from napari_ois.cli.parts import DEFAULT_MODEL, SentenceGroup
+from napari_ois.cli.propagating import propagate
 from napari_ois.cli.segmenting import segment
 from napari_ois.cli.sessions import export, replay
 from napari_ois.cli.teaching import depth_accuracy, finetune, order_control, train
@@ -33,6 +34,7 @@ def main() -> None:
 
 main.add_command(segment)
 main.add_command(inspect)
+main.add_command(propagate)
 main.add_command(evaluate)
 main.add_command(order_control)
 main.add_command(depth_accuracy)

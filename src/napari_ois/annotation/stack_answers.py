@@ -1,0 +1,78 @@
+"""One rule: a slice is answered as any object is - its clicks, and the neighbour's mask as its seed - so it replays.
+
+Each slice is read when its turn comes, and embedded once for all that is asked of it in a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ois.annotation.clicks import Clicks
+from napari_ois.annotation.objects import DEFAULT_SETTINGS, AnnotatedObject, Settings
+from napari_ois.annotation.packed import PackedMask
+from napari_ois.annotation.planes import PlaneKey
+from napari_ois.annotation.propagation import SliceAnswer
+from napari_ois.annotation.replay import Replay
+from napari_ois.annotation.stacks import neighbour_seed
+
+UNSURE = (0.2, 0.8)
+"""Probabilities between which a pixel is neither surely the object nor surely not."""
+
+
+class SliceAnswers:
+    """Answers slices of one stack; a :data:`~napari_ois.annotation.propagation.PredictSlice`.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Its image is changed. What it is given must have ``set_image``, ``predict`` and ``state_from_mask``.
+    read : callable
+        From a slice's number, its pixels as the predictor takes them.
+    settings : Settings, optional
+        Strength of order and threshold.
+    channel_axis : int, optional
+        Of the pixels read; by default they have none but colour.
+    """
+
+    def __init__(
+        self,
+        predictor: Any,
+        read: Callable[[int], Any],
+        settings: Settings = DEFAULT_SETTINGS,
+        *,
+        channel_axis: int | None = None,
+    ) -> None:
+        self._predictor, self._read = predictor, read
+        self._options = {} if channel_axis is None else {"channel_axis": channel_axis}
+        self._slice = AnnotatedObject(0, PlaneKey(), "a slice", settings=settings)
+        self._index: int | None = None
+        self._replay: Replay | None = None
+
+    def __call__(self, index: int, clicks: Clicks, before: NDArray[np.bool_] | None) -> SliceAnswer:
+        """Answer clicks on a slice, going on from the (H, W) mask of its neighbour where there is one."""
+        obj = replace(self._slice, clicks=clicks, seed=neighbour_seed(before))
+        answer = self._answer(index, obj)
+        mask = obj.mask(answer)
+        if answer is None or mask is None:
+            return SliceAnswer(np.zeros(np.shape(self._read(index))[:2] if before is None else before.shape, bool), 0.0)
+        unsure = int(((answer.probability > UNSURE[0]) & (answer.probability < UNSURE[1])).sum())
+        return SliceAnswer(mask, float(answer.score), unsure / max(1, int(mask.sum())))
+
+    def mask_of(self, index: int, obj: AnnotatedObject) -> tuple[NDArray[np.bool_] | None, float]:
+        """Mask and score of an object on a slice, with its brush strokes; None where there is nothing to go by."""
+        answer = self._answer(index, obj)
+        return obj.mask(answer), 1.0 if answer is None else float(answer.score)
+
+    def _answer(self, index: int, obj: AnnotatedObject) -> Any:
+        if not len(obj.clicks):
+            return None
+        if self._replay is None or index != self._index:
+            self._predictor.set_image(np.asarray(self._read(index)), **self._options)
+            self._replay, self._index = Replay(self._predictor), index
+        seed: PackedMask | None = None if obj.seed is None else obj.seed.mask
+        return self._replay.answer(obj.clicks, seed=seed, order_strength=obj.settings.order_strength)

@@ -1,0 +1,130 @@
+"""What leaves the viewer reads back as the labels and the table that it shows, and the viewer does not wait."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtWidgets import QFileDialog
+
+from napari_ois._napari.export_panel import ExportPanel
+from napari_ois._napari.export_verbs import HOLDS
+from napari_ois.annotation.export import FORMATS, read_coco
+from napari_ois.annotation.export_rois import read_rois
+
+
+@pytest.fixture
+def two(viewer: Any, make: Any, click: Any, qtbot: Any) -> Any:
+    """Two objects, one named, on an image whose pixels are 0.5 micrometer wide."""
+    image = np.random.default_rng(0).random((60, 80))
+    viewer.add_image(image, name="scan", scale=(0.5, 0.5), units="micrometer")
+    widget = make()
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    for place in ((20, 30), (40, 50)):
+        click(widget, *place)
+        widget.accept()
+    widget.rename_object(1, "nucleus")
+    return widget
+
+
+def written(widget: Any, qtbot: Any, path: Any, to: str | None = None) -> None:
+    widget.export_objects(path, to)
+    qtbot.waitUntil(lambda: "objects of" in widget.status.text())
+    assert path.exists() and str(path) in widget.status.text()
+
+
+def test_tiff(two, viewer, qtbot, tmp_path) -> None:
+    path = tmp_path / "labels.tif"
+    written(two, qtbot, path)
+    with tifffile.TiffFile(path) as file:
+        np.testing.assert_array_equal(file.asarray(), viewer.layers["scan objects"].data)
+        assert file.imagej_metadata["unit"] == "micrometer"
+        x = file.pages[0].tags["XResolution"].value
+        assert x[0] / x[1] == 2
+
+
+def test_coco(two, viewer, qtbot, tmp_path) -> None:
+    path = tmp_path / "labels.json"
+    written(two, qtbot, path)
+    record = json.loads(path.read_text())
+    np.testing.assert_array_equal(read_coco(record), viewer.layers["scan objects"].data)
+    assert [one["name"] for one in record["annotations"]] == ["nucleus", "object 2"]
+
+
+def test_ome_zarr(two, viewer, qtbot, tmp_path) -> None:
+    zarr = pytest.importorskip("zarr", minversion="3", reason="OME-Zarr needs zarr")
+    path = tmp_path / "labels.zarr"
+    written(two, qtbot, path)
+    group = zarr.open_group(str(path), mode="r")
+    np.testing.assert_array_equal(group["labels/objects/0"][...], viewer.layers["scan objects"].data)
+    (scales,) = group["labels/objects"].attrs["multiscales"]
+    assert scales["datasets"][0]["coordinateTransformations"][0]["scale"] == [0.5, 0.5]
+
+
+def test_imagej_rois(two, viewer, qtbot, tmp_path) -> None:
+    pytest.importorskip("roifile", reason="ImageJ ROIs need roifile")
+    path = tmp_path / "rois.zip"
+    written(two, qtbot, path)
+    np.testing.assert_array_equal(read_rois(path, (60, 80)), viewer.layers["scan objects"].data)
+
+
+def test_csv(two, viewer, qtbot, tmp_path) -> None:
+    path = tmp_path / "objects.csv"
+    written(two, qtbot, path)
+    with path.open() as file:
+        first, _ = csv.DictReader(file)
+    area = int((viewer.layers["scan objects"].data == 1).sum())
+    assert (first["name"], int(first["area_px"]), float(first["area"])) == ("nucleus", area, area / 4)
+    assert (first["unit"], first["score"], first["clicks"]) == ("micrometer²", "0.75", "1")
+
+
+def test_labels_of_others_are_exported_too(two, viewer, qtbot, tmp_path) -> None:
+    mine = viewer.add_labels(np.eye(60, 80, dtype=np.int32) * 3, name="mine", scale=(0.5, 0.5), units="micrometer")
+    two.target.value = mine
+    written(two, qtbot, tmp_path / "mine.txt", "tiff")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "mine.txt"), mine.data)
+
+
+def test_it_is_written_beside_the_viewer(two, qtbot, tmp_path, monkeypatch) -> None:
+    threads = []
+    monkeypatch.setattr(
+        "napari_ois._napari.export_verbs.export_labels", lambda *_, **__: threads.append(threading.current_thread())
+    )
+    two.export_objects(tmp_path / "x.tif")
+    qtbot.waitUntil(lambda: "objects of" in two.status.text())
+    assert threads and threads != [threading.main_thread()]
+
+
+def test_what_cannot_be_written_is_one_sentence(two, started, viewer, qtbot, tmp_path, notes, monkeypatch) -> None:
+    two.export_objects(tmp_path / "x.png")
+    assert "does not say its format" in notes[-1]
+    monkeypatch.setitem(sys.modules, "roifile", None)
+    two.export_objects(tmp_path / "x.zip")
+    qtbot.waitUntil(lambda: "roifile, which is not installed; run: pip install" in notes[-1])
+    two.export_objects(tmp_path / "none" / "x.tif")
+    qtbot.waitUntil(lambda: "cannot be written" in notes[-1])
+    assert list(tmp_path.glob("*.*")) == []
+    started.export_objects(tmp_path / "x.tif")
+    assert "no objects to export" in notes[-1]
+
+
+def test_the_panel_says_what_each_format_holds(two, qtbot) -> None:
+    panel = two.findChild(ExportPanel)
+    assert list(HOLDS) == list(FORMATS)
+    assert [panel.format.itemText(n) for n in range(panel.format.count())] == list(FORMATS)
+    panel.format.setCurrentText("csv")
+    assert panel.holds.text() == HOLDS["csv"] and panel.button.isEnabled()
+    panel.button.click()
+    dialog = two.findChild(QFileDialog)
+    qtbot.waitUntil(dialog.isVisible)
+    assert dialog.nameFilters() == ["csv (*.csv)"] and dialog.defaultSuffix() == "csv"
+    dialog.reject()
+    two.shutdown()
+    assert not panel.button.isEnabled()
