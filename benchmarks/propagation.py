@@ -48,6 +48,12 @@ class Answers:
             self._slices[index] = SliceAnswers(self._predictor.twin(), lambda z: self._stack[z])
         return self._slices[index](index, clicks, before)
 
+    def see(self, index: int, mask: NDArray[np.bool_]) -> Any:
+        """See :data:`napari_ois.annotation.contrast.See`."""
+        from napari_ois.annotation.contrast import contrast
+
+        return contrast(self._stack[index], mask)
+
 
 def follow(answers: Answers, truth: NDArray[np.bool_]) -> tuple[list[float], list[int], list[float], bool]:
     """Propagate one body from one click, then correct it.
@@ -80,7 +86,7 @@ def follow(answers: Answers, truth: NDArray[np.bool_]) -> tuple[list[float], lis
         return [iou(found[z].mask if z in found else empty, truth[z]) for z in range(slices)]
 
     settle(middle)
-    for _ in found.run(answers):
+    for _ in found.run(answers, answers.see):
         pass
     ious = measured()
     first = [value for z, value in enumerate(ious) if z != middle]
@@ -98,11 +104,33 @@ def follow(answers: Answers, truth: NDArray[np.bool_]) -> tuple[list[float], lis
         clicks, before = asked[worst]
         asked[worst] = (clicks.added(*deepest(missing if positive else surplus), bool(positive)), before)
         settle(worst)
-        for _ in found.run(answers):
+        for _ in found.run(answers, answers.see):
             pass
         ious = measured()
         lowest.append(min(ious))
     return first, unlisted, lowest, lowest[-1] >= GOOD
+
+
+def ends(answers: Answers, truth: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Propagate a body that ends within the stack from one click.
+
+    Returns
+    -------
+    int, int, int, int
+        Slices without the body that were filled, of how many; slices with it that were not, of how many.
+    """
+    from napari_ois.annotation import Clicks, StackObject
+
+    middle = len(truth) // 2
+    clicks = Clicks().added(*deepest(truth[middle]))
+    mask, score, _ = answers(middle, clicks, None)
+    found = StackObject(0, len(truth) - 1)
+    found.set_key(middle, mask, score=score, clicks=clicks)
+    for _ in found.run(answers, answers.see):
+        pass
+    here = truth.any(axis=(1, 2))
+    filled = np.array([z in found and bool(found[z].mask.any()) for z in range(len(truth))])
+    return int((filled & ~here).sum()), int((~here).sum()), int((~filled & here).sum()), int(here.sum())
 
 
 def main() -> None:
@@ -133,6 +161,14 @@ def main() -> None:
             print(
                 f"stack {seed}, body {body}: IoU {np.mean(ious):.3f}, lowest {lowest[0]:.3f}; {len(lowest) - 1} clicks"
             )
+    beyond, empty, lost, there = 0, 0, 0, 0
+    for seed in range(options.seeds):
+        volume = made_volume(seed)
+        answers = Answers(predictor, volume.stack)
+        for body in (8, 9):  # these end within the stack
+            truth = volume.labels == body
+            counted = ends(answers, truth)
+            beyond, empty, lost, there = (a + b for a, b in zip((beyond, empty, lost, there), counted, strict=True))
     bodies = options.seeds * options.bodies
     share = np.mean([value >= GOOD for value in first])
     print(f"one click on the middle slice: mean IoU of the other 20 {np.mean(first):.3f}, {share:.0%} above {GOOD}")
@@ -140,6 +176,7 @@ def main() -> None:
     middle = np.median(corrections)
     print(f"corrections until every slice is above {GOOD}: mean {np.mean(corrections):.1f}, median {middle:.0f}")
     print(f"reached within {MOST}: {good} of {bodies} bodies")
+    print(f"bodies that end within: {beyond} of {empty} slices beyond their ends filled, {lost} of {there} inside not")
 
 
 if __name__ == "__main__":

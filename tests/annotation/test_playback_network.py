@@ -56,7 +56,7 @@ def test_the_same_labels_bit_for_bit(tmp_path) -> None:
     mask, score, _ = answers(2, clicks, None)
     whole = StackObject(0, 4)
     whole.set_key(2, mask, score=score, clicks=clicks)
-    list(whole.run(answers))
+    list(whole.run(answers, answers.see))
     number = document.start(plane(2), clicks=clicks).number
     document.accept_stack(number, [StackSlice.of(one, plane(one.index)) for one in whole.slices])
     assert len(document.parts(number)) == 5

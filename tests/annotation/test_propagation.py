@@ -7,6 +7,7 @@ import pytest
 from scipy.ndimage import label
 
 from napari_ois.annotation import StackObject, propagate
+from napari_ois.annotation.contrast import contrast
 from napari_ois.annotation.propagation import Rules
 from napari_ois.errors import InputError
 
@@ -106,6 +107,17 @@ def test_doubt_is_flagged_and_sorted(stack) -> None:
     assert review[0].doubt > review[1].doubt > review[2].doubt > found[1].doubt
     found.set_key(6, _truth(stack, 6))
     assert 6 not in [one.index for one in found.review()]
+
+
+def test_a_mask_that_has_lost_its_contrast_ends_the_object(stack, disk) -> None:
+    light = np.where(stack, 100.0, 20.0)
+    light[6:] = 20.0  # the object is gone, but the predictor keeps its mask
+    found = StackObject(0, 12)
+    found.set_key(2, _truth(stack, 2))
+    keeps = [found_.index for found_ in found.run(Threshold(stack), lambda z, mask: contrast(light[z], mask))]
+    assert sorted(keeps) == [0, 1, 3, 4, 5, 6]
+    assert found[6].stops and not found[6].mask.any() and "0% of the object's contrast" in found[6].flagged
+    assert found[5].flagged == "" and found.review()[0].index == 6
 
 
 def test_an_outline_that_is_not_sure_is_flagged(stack) -> None:

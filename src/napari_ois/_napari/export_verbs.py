@@ -67,7 +67,8 @@ class ExportVerbs(OrderVerbs):
             return int(np.count_nonzero(np.unique(labels)))
 
         def say(count: int) -> None:
-            self._say(f'{count} object{"" if count == 1 else "s"} of "{layer.name}" are in {path} ({chosen}).')
+            what = "1 object" if count == 1 else f"{count} objects"
+            self._say(f'{path} holds {what} of "{layer.name}" ({chosen}).')
 
         if self._errands is not None:
             self._say(f'Writing "{layer.name}"...')

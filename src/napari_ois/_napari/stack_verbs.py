@@ -9,10 +9,11 @@ from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
+from napari_ois._napari.acceptance import ASK
 from napari_ois._napari.export_verbs import ExportVerbs
 from napari_ois._napari.object_verbs import NONE_CHOSEN
 from napari_ois._napari.plane import Plane, displayed_plane, image_shape, show_plane
-from napari_ois._napari.session import ASK, Session
+from napari_ois._napari.session import Session
 from napari_ois._napari.stack_preview import StackPreview
 from napari_ois._napari.stack_work import DIRECTIONS, StackWork
 from napari_ois.annotation import PlaneKey

@@ -337,4 +337,4 @@ def _fill(
             stack.set_key(index, mask, score=score, clicks=part.clicks)
             yield stack[index]
     if stack.keys:
-        yield from stack.run(answers)
+        yield from stack.run(answers, answers.see)

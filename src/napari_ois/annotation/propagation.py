@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.annotation.clicks import Clicks
+from napari_ois.annotation.contrast import Contrast, See, kept
 from napari_ois.annotation.gestures import mask_clicks
 from napari_ois.errors import InputError
 
@@ -51,6 +52,8 @@ class Rules:
         Scores below are flagged; below the second, an open side stops.
     flag_unsure : float
         Larger shares of unsure pixels are flagged.
+    flag_contrast, stop_contrast : float
+        Share of the key's contrast to its surroundings; see :mod:`napari_ois.annotation.contrast`.
     flag_overlap, stop_overlap : float
         Intersection over union with the neighbour that it came from.
     flag_area : float
@@ -64,6 +67,8 @@ class Rules:
     flag_score: float = 0.75
     stop_score: float = 0.5
     flag_unsure: float = 0.1
+    flag_contrast: float = 0.7
+    stop_contrast: float = 0.35
     flag_overlap: float = 0.6
     stop_overlap: float = 0.2
     flag_area: float = 1.6
@@ -196,7 +201,7 @@ class StackObject:
             del self._slices[index]
         self._forget(set())
 
-    def run(self, predict_slice: PredictSlice) -> Iterator[SliceMask]:
+    def run(self, predict_slice: PredictSlice, see: See | None = None) -> Iterator[SliceMask]:
         """Fill what is to be filled; gives each slice as it comes, and may be closed after any of them.
 
         What was given is kept, so that a later run goes on where this one was closed. Between two keys the
@@ -206,12 +211,15 @@ class StackObject:
         ----------
         predict_slice : callable
             See :data:`PredictSlice`.
+        see : callable, optional
+            See :data:`~napari_ois.annotation.contrast.See`; without it an object's end is seen by the network alone.
 
         Raises
         ------
         InputError
             If there is no key.
         """
+        seen: dict[int, Contrast | None] = {}
         if not self.keys:
             raise InputError("No slice is settled yet; click on the object on one slice first.")
         for index, before in self._plan():
@@ -220,7 +228,13 @@ class StackObject:
                 continue
             mask = self._last_mask(source)
             clicks = mask_clicks(mask, positives=self.rules.positives, negatives=self.rules.negatives)
-            result = self._judged(index, SliceAnswer(*predict_slice(index, clicks, mask)), clicks, source)
+            answer = SliceAnswer(*predict_slice(index, clicks, mask))
+            left = None
+            if see is not None:
+                if source.key not in seen:
+                    seen[source.key] = see(source.key, self._slices[source.key].mask)
+                left = kept(see(index, np.asarray(answer.mask) != 0), seen[source.key])
+            result = self._judged(index, answer, left, clicks, source)
             self._slices[index] = result
             yield result
 
@@ -273,7 +287,9 @@ class StackObject:
             if not one.is_key and (moved or self._ended(one.index, one.key)):
                 del self._slices[one.index]
 
-    def _judged(self, index: int, answer: SliceAnswer, clicks: Clicks, source: SliceMask) -> SliceMask:
+    def _judged(
+        self, index: int, answer: SliceAnswer, left: float | None, clicks: Clicks, source: SliceMask
+    ) -> SliceMask:
         rules, before = self.rules, self._last_mask(source)
         mask, score = np.asarray(answer.mask) != 0, float(answer.score)
         both, either = int((mask & before).sum()), int((mask | before).sum())
@@ -285,6 +301,7 @@ class StackObject:
             _doubt(1 - overlap, 1 - rules.flag_overlap),
             _doubt(1 - smaller / larger, 1 - 1 / rules.flag_area),
             _doubt(float(answer.unsure), rules.flag_unsure),
+            0.0 if left is None else _doubt(max(0.0, 1 - left), 1 - rules.flag_contrast),
         ]
         if not mask.any():
             reasons.append("nothing was found")
@@ -295,12 +312,16 @@ class StackObject:
                 reasons.append(f"it covers {overlap:.0%} of its neighbour")
             if larger > rules.flag_area * smaller:
                 reasons.append(f"its area changes by a factor of {larger / smaller:.1f}")
+            if left is not None and left < rules.flag_contrast:
+                reasons.append(f"it has {max(0.0, left):.0%} of the object's contrast")
             if answer.unsure > rules.flag_unsure:
                 reasons.append("its outline is not sure")
         if self._meets_badly(index, mask, source):
             reasons.append("the two sides do not meet")
             doubts.append(1.0)
         stops = not mask.any() or score < rules.stop_score or overlap < rules.stop_overlap
+        if left is not None and left < rules.stop_contrast and self._is_open(index):
+            stops, mask = True, np.zeros_like(mask)  # what the network kept is not the object
         return SliceMask(
             index=index,
             mask=mask,

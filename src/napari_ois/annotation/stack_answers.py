@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ois.annotation.clicks import Clicks
+from napari_ois.annotation.contrast import Contrast, contrast
 from napari_ois.annotation.objects import DEFAULT_SETTINGS, AnnotatedObject, Settings
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
@@ -51,6 +52,7 @@ class SliceAnswers:
         self._options = {} if channel_axis is None else {"channel_axis": channel_axis}
         self._slice = AnnotatedObject(0, PlaneKey(), "a slice", settings=settings)
         self._index: int | None = None
+        self._last: tuple[int, NDArray[Any]] | None = None  # the slice read last
         self._replay: Replay | None = None
 
     def __call__(self, index: int, clicks: Clicks, before: NDArray[np.bool_] | None) -> SliceAnswer:
@@ -59,7 +61,7 @@ class SliceAnswers:
         answer = self._answer(index, obj)
         mask = obj.mask(answer)
         if answer is None or mask is None:
-            return SliceAnswer(np.zeros(np.shape(self._read(index))[:2] if before is None else before.shape, bool), 0.0)
+            return SliceAnswer(np.zeros(self._pixels(index).shape[:2] if before is None else before.shape, bool), 0.0)
         unsure = int(((answer.probability > UNSURE[0]) & (answer.probability < UNSURE[1])).sum())
         return SliceAnswer(mask, float(answer.score), unsure / max(1, int(mask.sum())))
 
@@ -68,11 +70,20 @@ class SliceAnswers:
         answer = self._answer(index, obj)
         return obj.mask(answer), 1.0 if answer is None else float(answer.score)
 
+    def see(self, index: int, mask: NDArray[np.bool_]) -> Contrast | None:
+        """A :data:`~napari_ois.annotation.contrast.See`: the contrast of a (H, W) mask on a slice."""
+        return contrast(self._pixels(index), mask)
+
+    def _pixels(self, index: int) -> NDArray[Any]:
+        if self._last is None or self._last[0] != index:
+            self._last = index, np.asarray(self._read(index))
+        return self._last[1]
+
     def _answer(self, index: int, obj: AnnotatedObject) -> Any:
         if not len(obj.clicks):
             return None
         if self._replay is None or index != self._index:
-            self._predictor.set_image(np.asarray(self._read(index)), **self._options)
+            self._predictor.set_image(self._pixels(index), **self._options)
             self._replay, self._index = Replay(self._predictor), index
         seed: PackedMask | None = None if obj.seed is None else obj.seed.mask
         return self._replay.answer(obj.clicks, seed=seed, order_strength=obj.settings.order_strength)

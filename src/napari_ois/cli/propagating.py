@@ -83,7 +83,7 @@ def propagate(
                 raise InputError(f"Nothing was found on slice {index}; move its positive click, or add one.")
             found.set_key(index, mask, score=score, clicks=here)
             step(1)
-        for _ in found.run(answers):
+        for _ in found.run(answers, answers.see):
             step(1)
     made_with: dict[str, Any] = {"name": model, "precision": predictor.precision, "device": predictor.device}
     if predictor.model_info is not None:
