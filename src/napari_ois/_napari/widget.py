@@ -374,7 +374,7 @@ class OISWidget(StackVerbs):
             for layer in reversed(self._viewer.layers)
             if isinstance(layer, kind)
             and not (session and session.layers.owns(layer))
-            and settings.PLUGIN not in layer.metadata
+            and "napari-ois" not in layer.metadata  # nor a preview of a stack
         ]
 
     def _images(self, *_: Any) -> list[tuple[str, Any]]:
