@@ -297,7 +297,7 @@ class StackWork(QObject):
         def read(index: int) -> Any:
             return self.plane_of(index).view(data)
 
-        steps = partial(_fill, self.stack.copy(), dict(self._unanswered), read, settings)
+        steps = partial(_fill, self.stack.copy(), dict(self._unanswered), read, settings, self.book.orders.depth)
         self._job = job = Job(self._worker, steps)
         job.stepped.connect(partial(self._on_step, job))
         job.failed.connect(self.failed)
@@ -327,10 +327,15 @@ def _settled(part: AnnotatedObject) -> bool:
 
 
 def _fill(
-    stack: StackObject, unanswered: dict[int, AnnotatedObject], read: Any, settings: Any, predictor: PredictorLike
+    stack: StackObject,
+    unanswered: dict[int, AnnotatedObject],
+    read: Any,
+    settings: Any,
+    orders: Any,
+    predictor: PredictorLike,
 ) -> Iterator[SliceMask]:
     """In the inference thread: answer keys whose masks are not known, then fill slice by slice."""
-    answers = SliceAnswers(predictor, read, settings)
+    answers = SliceAnswers(predictor, read, settings, orders=orders)
     for index, part in unanswered.items():
         mask, score = answers.mask_of(index, part)
         if mask is not None and mask.any():

@@ -35,9 +35,11 @@ class SliceAnswers:
     read : callable
         From a slice's number, its pixels as the predictor takes them.
     settings : Settings, optional
-        Strength of order and threshold.
+        Strength of order and threshold; a depth map is of one slice only, so the others have the model's own.
     channel_axis : int, optional
         Of the pixels read; by default they have none but colour.
+    orders : callable, optional
+        From the key of a depth map (see :class:`Settings`), the map for the slice; None for the model's own.
     """
 
     def __init__(
@@ -47,11 +49,13 @@ class SliceAnswers:
         settings: Settings = DEFAULT_SETTINGS,
         *,
         channel_axis: int | None = None,
+        orders: Callable[[str], Any] = lambda key: None,
     ) -> None:
         self._predictor, self._read = predictor, read
         self._options = {} if channel_axis is None else {"channel_axis": channel_axis}
-        self._slice = AnnotatedObject(0, PlaneKey(), "a slice", settings=settings)
-        self._index: int | None = None
+        self._slice = AnnotatedObject(0, PlaneKey(), "a slice", settings=replace(settings, order=""))
+        self._orders = orders
+        self._set: tuple[int, str] | None = None  # the slice that is embedded, and with which order
         self._last: tuple[int, NDArray[Any]] | None = None  # the slice read last
         self._replay: Replay | None = None
 
@@ -82,8 +86,10 @@ class SliceAnswers:
     def _answer(self, index: int, obj: AnnotatedObject) -> Any:
         if not len(obj.clicks):
             return None
-        if self._replay is None or index != self._index:
-            self._predictor.set_image(self._pixels(index), **self._options)
-            self._replay, self._index = Replay(self._predictor), index
+        if self._replay is None or (index, obj.settings.order) != self._set:
+            depth = self._orders(obj.settings.order)
+            given = {} if depth is None else {"depth": depth}  # not every predictor takes one
+            self._predictor.set_image(self._pixels(index), **self._options, **given)
+            self._replay, self._set = Replay(self._predictor), (index, obj.settings.order)
         seed: PackedMask | None = None if obj.seed is None else obj.seed.mask
         return self._replay.answer(obj.clicks, seed=seed, order_strength=obj.settings.order_strength)

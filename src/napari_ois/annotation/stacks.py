@@ -80,6 +80,8 @@ class StackVerbs(Ledger):
     ) -> AnnotatedObject:
         """Begin another plane of an object and go there; it has the object's name, colour, settings and label.
 
+        A depth map is of one plane, so order comes from the model's own estimate.
+
         Parameters
         ----------
         of : int
@@ -189,7 +191,7 @@ class StackVerbs(Ledger):
             name=like.name,
             color=like.color,
             clicks=clicks,
-            settings=like.settings,
+            settings=replace(like.settings, order=""),  # a depth map is of one plane
             seed=seed,
             label=like.label,
             part=Part(like.whole, settled),
