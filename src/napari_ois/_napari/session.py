@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari
-    import numpy as np
     from napari.layers import Image, Labels
-    from numpy.typing import NDArray
 
     from napari_ois._napari.click_reader import Beyond
     from napari_ois._napari.workbook import Workbook
@@ -176,14 +174,6 @@ class Session(QObject):
     def waiting(self) -> bool:
         """Whether an answer is awaited."""
         return self._inquiry.pending is not None
-
-    @property
-    def known(self) -> tuple[NDArray[np.bool_], float | None] | None:
-        """Mask and score of the object on the screen; None where there is none, or it is still to be answered."""
-        mask, answer = self.layers.shown_mask(), self.answer
-        if self.waiting or self.object is None or not mask.any():
-            return None
-        return mask, None if answer is None else float(answer.prediction.score)
 
     # -- verbs ------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from napari_ois._napari.stack_preview import StackPreview
 from napari_ois._napari.stack_work import DIRECTIONS, StackWork
 from napari_ois.annotation import PlaneKey
 from napari_ois.errors import InputError, OISError
+from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
     from napari_ois._napari.worker import InferenceWorker
@@ -108,6 +109,8 @@ class StackVerbs(ExportVerbs):
         axes = self.stack_axes()
         if not axes or (axis is not None and axis not in axes):
             raise InputError("There is no other slice to go to: this needs an image of three axes or more.")
+        if is_large(session.plane.shape):
+            raise InputError("These planes are worked on in regions, which cannot be propagated yet; crop the stack.")
         axis = axes[0] if axis is None else axis
         current = session.document.current
         if current is None:

@@ -16,6 +16,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ois._napari.jobs import Job
 from napari_ois._napari.plane import image_array, image_shape
+from napari_ois._napari.regional import whole_mask
 from napari_ois.annotation import AnnotatedObject, Click, Clicks, PlaneKey, StackObject, StackSlice
 from napari_ois.annotation.propagation import SliceMask
 from napari_ois.annotation.stack_answers import SliceAnswers
@@ -284,9 +285,13 @@ class StackWork(QObject):
         """Mask and score where they are known without asking."""
         if part.accepted is not None:
             return (part.accepted.written | part.accepted.denied).unpack(), part.accepted.score
-        if self._session is not None and self._shows(part):
-            return self._session.known
-        return None
+        session = self._session
+        if session is None or session.waiting or not self._shows(part):
+            return None
+        mask = whole_mask(part, session.answer, session.plane.shape)
+        if not mask:
+            return None
+        return mask.unpack(), None if session.answer is None else float(session.answer.prediction.score)
 
     def _run(self) -> None:
         self.cancel()
