@@ -60,7 +60,22 @@ class Acceptance:
             self._try(waiting)
 
     def accept(self, target: Labels | None, rule: str) -> None:
-        """See :meth:`Session.accept`."""
+        """Write the object on the screen into a Labels layer, and start the next one.
+
+        Where the newest click is not answered yet, this happens as soon as it is.
+
+        Parameters
+        ----------
+        target : Labels or None
+            None makes a layer for the whole image.
+        rule : str
+            What happens to pixels that others have: ``"keep"``, ``"overwrite"``, or ``"ask"``.
+
+        Raises
+        ------
+        InputError
+            If there is no object, no pixel of it is free, or the target does not lie on the image.
+        """
         session = self._session
         session.keep_strokes()
         obj = session.object

@@ -201,22 +201,7 @@ class Session(QObject):
         self._go(self.document.redo, "There is nothing to redo.")
 
     def accept(self, target: Labels | None, rule: str = "keep") -> None:
-        """Write the object on the screen into a Labels layer, and start the next one.
-
-        Where the newest click is not answered yet, this happens as soon as it is.
-
-        Parameters
-        ----------
-        target : Labels or None
-            None makes a layer for the whole image.
-        rule : str
-            What happens to pixels that others have: ``"keep"``, ``"overwrite"``, or ``"ask"``.
-
-        Raises
-        ------
-        InputError
-            If there is no object, no pixel of it is free, or the target does not lie on the image.
-        """
+        """Write the object on the screen into a layer, and start the next; see :meth:`Acceptance.accept`."""
         self._acceptance.accept(target, rule)
 
     def adjust(self, *, only_next: bool = False, **changes: Any) -> None:

@@ -154,23 +154,26 @@ class Sight(QObject):
         """How many resolutions the image has."""
         return len(self._image.data) if self._image.multiscale else 1
 
-    def reader(self, appearance: Appearance) -> Callable[[], Any]:
+    def reader(self, appearance: Appearance, plane: Plane | None = None) -> Callable[[], Any]:
         """Something that gives a predictor's image, in any thread.
 
         Parameters
         ----------
         appearance : Appearance
             Of this image.
+        plane : Plane, optional
+            Another plane of the image; by default this one.
 
         Raises
         ------
         InputError
             If a layer of a composite is gone, or the plane has no such channels or level.
         """
+        plane = plane or self._plane
         if appearance.plain:
-            return partial(read_plane, self._plane, self._image)
+            return partial(read_plane, plane, self._image)
         self._check_size()
-        return partial(_paint, appearance, self._cuts(appearance), self._plane.shape)
+        return partial(_paint, appearance, self._cuts(appearance, plane), plane.shape)
 
     def picture(self, appearance: Appearance, side: int) -> Callable[[], NDArray[np.uint8]]:
         """Something that draws what the network sees, for people, (h, w, 3) uint8, in any thread.
@@ -187,11 +190,10 @@ class Sight(QObject):
             As :meth:`reader`, or if the plane is so large that it is never read as a whole.
         """
         self._check_size()
-        return partial(_draw, appearance, self._cuts(appearance), side)
+        return partial(_draw, appearance, self._cuts(appearance, self._plane), side)
 
-    def _cuts(self, appearance: Appearance) -> list[Any]:
+    def _cuts(self, appearance: Appearance, plane: Plane) -> list[Any]:
         """The planes that an appearance is made of, not read yet."""
-        plane = self._plane
         if appearance.composite:
             here = {layer.name: layer for layer in self.layers()}
             gone = [tint.layer for tint in appearance.tints if tint.layer not in here]

@@ -8,14 +8,14 @@ accepted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ois._napari.jobs import Job
-from napari_ois._napari.plane import image_array, image_shape
+from napari_ois._napari.plane import Plane, image_shape, read_plane
 from napari_ois._napari.regional import whole_mask
 from napari_ois.annotation import AnnotatedObject, Click, Clicks, PlaneKey, StackObject, StackSlice
 from napari_ois.annotation.propagation import SliceMask
@@ -26,6 +26,7 @@ from napari_ois.errors import InputError
 if TYPE_CHECKING:
     from napari_ois._napari.session import Session
     from napari_ois._napari.worker import InferenceWorker, PredictorLike
+    from napari_ois.segmentation.appearance import Appearance
 
 DIRECTIONS = ("both ways", "forwards", "backwards", "between settled slices")
 
@@ -297,16 +298,29 @@ class StackWork(QObject):
         self.cancel()
         self.done, self.total = 0, len(self.stack.pending()) + len(self._unanswered)
         settings = self.book.document.parts(self.of)[0].settings
-        data = image_array(self.image)
-
-        def read(index: int) -> Any:
-            return self.plane_of(index).view(data)
-
-        steps = partial(_fill, self.stack.copy(), dict(self._unanswered), read, settings, self.book.orders.depth)
+        try:
+            reads = {
+                index: self._reader(index, settings.look) for index in range(self.stack.first, self.stack.last + 1)
+            }
+        except InputError as error:
+            self.failed.emit(error)
+            return
+        steps = partial(
+            _fill, self.stack.copy(), dict(self._unanswered), lambda z: reads[z](), settings, self.book.orders.depth
+        )
         self._job = job = Job(self._worker, steps)
         job.stepped.connect(partial(self._on_step, job))
         job.failed.connect(self.failed)
         job.ended.connect(partial(self._on_ended, job))
+
+    def _reader(self, index: int, look: Appearance) -> Callable[[], Any]:
+        """Something that reads a slice as the object was looked at, in the inference thread."""
+        key = self.plane_of(index)
+        rows, columns = key.shape_in(image_shape(self.image))
+        plane = Plane((rows, columns), key.axes, key.index)
+        if self._session is None:
+            return partial(read_plane, plane, self.image)
+        return self._session.sight.reader(look, plane)
 
     def _on_step(self, job: Job, found: SliceMask) -> None:
         if job is not self._job:
