@@ -76,10 +76,12 @@ def test_the_panel_shows_what_a_script_gets(inspector, widget, viewer, picture, 
         click(qtbot, widget, place, positive)
     expected = script(small_predictor(), picture)
     assert inspector.click.value == 1  # the newest
-    shown = viewer.layers["scan attention"]
+    shown, order = viewer.layers["scan attention"], viewer.layers["scan order as used"]
     np.testing.assert_allclose(shown.data, expected.attention(1), atol=1e-6)
+    np.testing.assert_allclose(order.data, expected.order_used(1), atol=1e-6)
     np.testing.assert_array_equal(shown.scale, (2, 2))
     inspector.click.value, inspector.kind.value = 0, "plain"
+    np.testing.assert_allclose(order.data, expected.order_used(0), atol=1e-6)
     inspector.block.value, inspector.head.value = 2, 3
     np.testing.assert_allclose(shown.data, expected.attention(0, kind="plain", block=2, head=3), atol=1e-6)
     assert inspector.sentence.text().startswith("Order changed")

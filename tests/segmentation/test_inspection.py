@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from napari_ois.errors import InputError
 from napari_ois.network import OIS
 from napari_ois.segmentation.inspection import Inspection
 from napari_ois.segmentation.predictor import Predictor
+from napari_ois.segmentation.view import View
 
 
 def predictor_of(network: OIS) -> Predictor:
@@ -131,3 +133,39 @@ def test_profile_tells_whether_depth_separates(predictor):
     useless = Inspection(replace(made, mask=rows)).profile()
     assert useless.separation == pytest.approx(0.5, abs=0.01)
     assert "order cannot help" in useless.warning
+
+
+def test_the_order_shown_as_used_is_what_attention_was_pulled_by(tiny_network):
+    """In a close-up too: softmax(log(plain) - sigma M) with M from the map shown is the attention that was used."""
+    network = tiny_network(dense_order=True)
+    made = predictor_of(network)
+    image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    made.set_image(image, depth=np.linspace(0, 1, 128, dtype=np.float32)[None].repeat(128, axis=0))
+    first = made.predict([(66, 36), (62, 44)], [1, 0])
+    view = View(48, 24, 80, 56)
+    close = replace(first, state=replace(first.state, view=view, before=None))
+    seen = Inspection(made.again(close, inspect=True))
+    assert seen.prediction.view == view
+    inside, outside = seen.depth_used()[view.rows, view.columns], seen.depth_used().copy()
+    outside[view.rows, view.columns] = np.nan
+    assert np.isnan(outside).all()
+    assert inside.min() < 0.05 and inside.max() > 0.95  # stretched anew; of the whole image it is a part
+    assert np.ptp(seen.prediction.depth[view.rows, view.columns]) < 0.5
+    for click, place in ((0, (66, 36)), (1, (62, 44))):
+        shown = seen.order_used(click)
+        assert shown[place] < 0.1 and np.nanmax(shown) > 0.4
+        size = seen.prediction.looked.depth.shape[-2:]
+        whole = torch.from_numpy(shown[view.rows, view.columns])[None, None]
+        small = torch.nn.functional.interpolate(whole, size=size, mode="bilinear", antialias=True)
+        cells = torch.nn.functional.avg_pool2d(small, network.patch)[0, 0].numpy()
+        pulled = np.log(seen.weights(click, "plain") + 1e-12) - seen.sigma[:, :, None, None] * cells
+        again = np.exp(pulled - pulled.max(axis=(2, 3), keepdims=True))
+        again /= again.sum(axis=(2, 3), keepdims=True)
+        np.testing.assert_allclose(again, seen.weights(click), atol=0.03)
+        assert np.abs(again - seen.weights(click, "plain")).max() > 0.1
+
+
+def test_without_a_close_up_the_order_used_is_the_one_of_the_image(predictor):
+    seen = Inspection(predictor.predict(CLICKS, LABELS, inspect=True))
+    np.testing.assert_allclose(seen.order_used(0), seen.prediction.positive_order_map, atol=0.02)
+    np.testing.assert_allclose(seen.order_used(3), seen.prediction.negative_order_maps[1], atol=0.02)

@@ -61,6 +61,7 @@ class OrderInspector(QWidget):
         self._shown: Inspected | None = None
         self._layers: dict[str, Layer] = {}
         self._attention: np.ndarray | None = None  # what the attention layer shows
+        self._order: np.ndarray | None = None  # what the layer of the order shows
         self._closed = self._was_docked = self._turning = False
         self._build()
         source = self._source
@@ -233,7 +234,7 @@ class OrderInspector(QWidget):
         self.sigma.setText("Sigma of each head: " + "; ".join(f"block {n + 1}: {row}" for n, row in enumerate(rows)))
 
     def _reset(self) -> None:
-        self._shown, self._attention = None, None
+        self._shown = self._attention = self._order = None
         with self._choices.changed.blocked():
             self._choices.reset_choices()
         self.sentence.setText(WAITING)
@@ -262,10 +263,9 @@ class OrderInspector(QWidget):
             return
         prediction = self._shown.inspection.prediction
         row, column = np.floor(points[0] + 0.5).astype(int).clip(0, np.array(prediction.depth.shape) - 1)
-        words = [
-            f"depth {prediction.depth[row, column]:.2f}",
-            f"order {prediction.positive_order_map[row, column]:.2f}",
-        ]
+        order = prediction.positive_order_map if self._order is None else self._order
+        words = [f"depth {prediction.depth[row, column]:.2f}"]
+        words.append("not looked at" if np.isnan(order[row, column]) else f"order {order[row, column]:.2f}")
         if self._attention is not None:
             words.append(f"attention {self._attention[row, column]:.4f}")
         self.under_cursor.setText(f"Row {row}, column {column}: " + ", ".join(words))
@@ -278,19 +278,24 @@ class OrderInspector(QWidget):
         except InputError as error:
             show_warning(str(error))
             return
-        self._attention = values
-        if values is None or self._session is None:
+        self._attention, self._order = values, None
+        if values is None or self._session is None or self._shown is None:
             return
-        limits = (0.0, max(float(values.max()), 1e-9))
+        self._order = self._shown.inspection.order_used(self.click.value)
+        self._fill_image("order", "order as used", self._order, settings.ORDER_COLORMAP, 1.0)
+        self._fill_image("attention", "attention", values, "magma", max(float(values.max()), 1e-9))
+
+    def _fill_image(self, key: str, title: str, values: np.ndarray, colormap: str, most: float) -> None:
+        assert self._session is not None
         lifted = self._session.plane.lift(values)
-        layer = self._layers.get("attention")
+        layer = self._layers.get(key)
         if layer is None or layer not in self._viewer.layers:
-            name = f"{self._session.image.name} attention"
-            self._add("attention", Image(lifted, name=name, colormap="magma", opacity=0.7, contrast_limits=limits))
+            name, limits = f"{self._session.image.name} {title}", (0.0, most)
+            made = Image(lifted, name=name, colormap=colormap, opacity=0.7, contrast_limits=limits, visible=False)
+            self._add(key, made)  # the user turns it on when it is wanted
             return
         layer.data = lifted
-        layer.contrast_limits_range = limits
-        layer.contrast_limits = limits
+        layer.contrast_limits_range = layer.contrast_limits = (0.0, most)
 
     def _fill_labels(self, key: str, title: str, values: np.ndarray, *, visible: bool = False) -> None:
         if self._session is None:
@@ -307,7 +312,6 @@ class OrderInspector(QWidget):
 
     def _add(self, key: str, layer: Layer) -> None:
         assert self._session is not None
-        layer.visible = layer.visible and key != "attention"  # the user turns it on when it is wanted
         self._layers[key] = layer
         self._session.layers.add_extra(layer)
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from napari_ois.errors import InputError
 from napari_ois.network.attention import BlockAttention
+from napari_ois.network.order import depth_at_clicks, order_map, positive_order_map
 from napari_ois.network.prompts import Slots, arrange_slots
 from napari_ois.segmentation.depth_use import separation, separation_warning
 
@@ -46,6 +47,10 @@ class Looked:
         As learned, times the strength.
     strength : float
         Of order: 1 as trained, 0 off.
+    depth : (1, 1, H, W) float32 tensor
+        As the network used it, at its input's resolution: normalised over the view.
+    points, labels : (1, N, 2) and (1, N) tensors
+        The clicks in the view, in input pixels.
     """
 
     blocks: tuple[BlockAttention, ...]
@@ -53,6 +58,9 @@ class Looked:
     grid: tuple[int, int]
     sigma: torch.Tensor
     strength: float
+    depth: torch.Tensor
+    points: torch.Tensor
+    labels: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +125,7 @@ def looked_at(
     points: torch.Tensor,
     labels: torch.Tensor,
     logits: torch.Tensor,
+    depth: torch.Tensor,
     strength: float,
 ) -> Looked:
     """Gather what a traced ``decode_clicks`` of one image left behind, on the CPU.
@@ -127,6 +136,8 @@ def looked_at(
         As given to it.
     logits : (1, 1, h, w) tensor
         As it returned them.
+    depth : (1, 1, h, w) tensor
+        Of its embedding.
     """
     blocks = tuple(BlockAttention(block.order.cpu(), block.plain.cpu(), block.object.cpu()) for block in trace)
     learned = [sigma.detach().float().cpu() for sigma in network.sigmas()]
@@ -136,6 +147,9 @@ def looked_at(
         grid=(logits.shape[-2] // network.patch, logits.shape[-1] // network.patch),
         sigma=strength * torch.stack(learned) if learned else torch.zeros(0, 0),
         strength=strength,
+        depth=depth.float().cpu(),
+        points=points.cpu(),
+        labels=labels.cpu(),
     )
 
 
@@ -231,6 +245,47 @@ class Inspection:
         row = self.row(click)
         stacked = torch.stack([getattr(block, kind)[0, :, row] for block in self._looked.blocks])
         return stacked.float().unflatten(-1, self._looked.grid).numpy()
+
+    def depth_used(self) -> NDArray[np.float32]:
+        """The depth as the network used it: normalised anew over the view.
+
+        Returns
+        -------
+        (H, W) float32
+            In [0, 1] in the view, NaN outside of it.
+        """
+        return self._placed(self._looked.depth)
+
+    def order_used(self, click: int) -> NDArray[np.float32]:
+        """The order map as the network used it for a click, from :meth:`depth_used`.
+
+        In a close-up it is another one than the prediction's, which shows the whole image.
+
+        Parameters
+        ----------
+        click : int
+            Its place among the prediction's clicks, from 0. Positive clicks share one map (Eq. 1), a negative click
+            has its own (Eq. 2).
+
+        Returns
+        -------
+        (H, W) float32
+            In [0, 1] in the view, NaN outside of it.
+        """
+        row = self.row(click)
+        looked = self._looked
+        if self.prediction.labels[click] == 1:
+            return self._placed(positive_order_map(looked.depth, looked.points, looked.labels))
+        reference = depth_at_clicks(looked.depth, looked.slots.points)[0, row]
+        return self._placed(order_map(looked.depth, reference))
+
+    def _placed(self, small: torch.Tensor) -> NDArray[np.float32]:
+        """A (1, 1, h, w) map of the view at the image's resolution, NaN outside of the view."""
+        view = self.prediction.view
+        placed = np.full(self.prediction.mask.shape, np.nan, np.float32)
+        large = functional.interpolate(small, size=view.shape, mode="bilinear", align_corners=False)
+        placed[view.rows, view.columns] = large[0, 0].numpy()
+        return placed
 
     def change(self, without: Prediction) -> OrderChange:
         """Compare with the same clicks answered without order.

@@ -155,7 +155,9 @@ class Runner:
             logits = refine_in_box(self.network, embedding, points, labels, carried, threshold=MASK_LOGIT)
         else:
             logits = self._halves.decode_clicks(embedding, points, labels, carried, **extras).float()
-        looked = looked_at(self.network, trace, points, labels, logits, asked.strength) if asked.inspect else None
+        looked = None
+        if asked.inspect:
+            looked = looked_at(self.network, trace, points, labels, logits, embedding.depth, asked.strength)
         return Answer(logits, view, carried, looked)
 
     def decode_each(self, look: Look, points: NDArray[np.float32]) -> torch.Tensor:
