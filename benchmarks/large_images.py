@@ -54,12 +54,13 @@ def main() -> int:
     )
     for side in options.sizes:
         mine = clicks[side]
-        ratios = [statistics.median(mine[kind]) / statistics.median(base[kind]) for kind in ("first", "next", "all")]
+        ratios = [statistics.median(mine[kind]) / statistics.median(base[kind]) for kind in ("first", "next")]
+        ratios.append(statistics.mean(mine["all"]) / statistics.mean(base["all"]))
         cells = "".join(f"{ratio:>{width}.2f}" for ratio, width in zip(ratios, (13, 12, 12), strict=True))
         iou = statistics.mean(mine["iou"])
         print(f"{side:>8}{alone[side]['set_image']:>13.2f}{cells}{alone[side]['peak']:>9.0f}{iou:>7.2f}")
-    medians = [1000 * statistics.median(base[kind]) for kind in ("first", "next", "all")]
-    print("Clicks are ratios of medians to the first line, which is {:.0f}, {:.0f} and {:.0f} ms.".format(*medians))
+    own = [1000 * statistics.median(base[kind]) for kind in ("first", "next")] + [1000 * statistics.mean(base["all"])]
+    print("Clicks are ratios to the first line, which is {:.0f}, {:.0f} (medians) and {:.0f} ms (mean).".format(*own))
     for side in options.sizes:
         for radius, iou, seconds in clicks[side]["large"]:
             print(f"{side}: object of radius {radius}: IoU {iou:.2f} after 3 clicks, first click {seconds:.2f} s")
@@ -183,9 +184,17 @@ def _alone(path: Path, model: str) -> dict[str, float]:
     seconds = time.process_time() - begin
     for place in json.loads(path.with_suffix(".json").read_text()):
         _click_on(predictor, tuple(place))
-    # ru_maxrss counts kilobytes on Linux and bytes on a Mac.
-    scale = 1 / 1024 if sys.platform != "darwin" else 1 / 1024**2
-    return {"set_image": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale}
+    return {"set_image": seconds, "peak": _peak()}
+
+
+def _peak() -> float:
+    """Most memory of this process in MB; on Linux, ru_maxrss would have the parent's in it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    scale = 1 / 1024 if sys.platform != "darwin" else 1 / 1024**2  # kilobytes, on a Mac bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 if __name__ == "__main__":

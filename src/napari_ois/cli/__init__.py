@@ -19,6 +19,7 @@ from napari_ois import __version__
 from napari_ois.cli.evaluating import evaluate
 from napari_ois.cli.inspecting import inspect
 from napari_ois.cli.parts import DEFAULT_MODEL, SentenceGroup
+from napari_ois.cli.precomputing import precompute
 from napari_ois.cli.propagating import propagate
 from napari_ois.cli.segmenting import segment
 from napari_ois.cli.sessions import export, replay
@@ -40,6 +41,7 @@ main.add_command(order_control)
 main.add_command(depth_accuracy)
 main.add_command(train)
 main.add_command(finetune)
+main.add_command(precompute)
 main.add_command(replay)
 main.add_command(export)
 

@@ -48,6 +48,26 @@ def read_image(path: str | Path) -> NDArray[Any]:
         raise InputError(f"{path} cannot be read as an image ({reason}).") from error
 
 
+def open_image(path: str | Path) -> Any:
+    """Open what may be larger than memory: a zarr array, or of an OME-Zarr its finest level; else :func:`read_image`.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_image`, or if a folder holds no zarr array.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return read_image(path)
+    import zarr
+
+    try:
+        found = zarr.open(str(path), mode="r")
+        return found if isinstance(found, zarr.Array) else found["0"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is a folder without a zarr array ({error}).") from error
+
+
 def check_target(target: str | Path) -> None:
     """Refuse a folder that cannot be written, before the work is done; writes and makes nothing.
 

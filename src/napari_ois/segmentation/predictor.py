@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.segmentation.clicks import check_clicks, checked_strength
+from napari_ois.segmentation.embedding_cache import EmbeddingCache
 from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.image import Geometry, resize
 from napari_ois.segmentation.large_scene import LargeScene, make_scene
@@ -22,12 +23,13 @@ from napari_ois.segmentation.placement import place
 from napari_ois.segmentation.prediction import Prediction, PredictionState
 from napari_ois.segmentation.quality import checked_input_size, choose_input_size
 from napari_ois.segmentation.regions import frame_of
-from napari_ois.segmentation.results import at_image_resolution, on_frame, sure_of, sure_of_part
+from napari_ois.segmentation.results import at_image_resolution, on_frame, state_of_mask
 from napari_ois.segmentation.runner import Answer, Asked, Runner
 from napari_ois.segmentation.view import CloseUp, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     import torch
 
@@ -55,6 +57,9 @@ class Predictor:
         embedding more, the next ones nothing; by default the preset's own choice.
     compiled : bool
         Compile the network: faster afterwards, but the first image and the first click take minutes.
+    cache : EmbeddingCache or path, optional
+        Where embeddings are kept, so that an image that was seen before is not embedded again; a folder keeps
+        them on disk.
 
     Raises
     ------
@@ -81,6 +86,7 @@ class Predictor:
         input_size: int | str | None = None,
         close_up: bool | None = None,
         compiled: bool = False,
+        cache: EmbeddingCache | str | Path | None = None,
     ) -> None:
         from napari_ois.checkpoints import load_model
         from napari_ois.network import PRESETS
@@ -93,6 +99,8 @@ class Predictor:
         boxed = preset.encoder == "vit" and side < preset.input_size
         runner = Runner(network, placement, compiled=compiled, boxed=boxed)
         self._join(runner, info, side, preset.multiple, closer)
+        if cache is not None:
+            self.keep_embeddings(cache)
 
     @classmethod
     def from_network(
@@ -140,6 +148,13 @@ class Predictor:
         self._full_depth: NDArray[np.float32] | None = None
         self._runner = runner
         runner.listen(self._forget)
+
+    def keep_embeddings(self, cache: EmbeddingCache | str | Path) -> None:
+        """Keep embeddings from now on, for twins too; InputError for a network in memory, whose weights may change."""
+        if self._info is None or not self._info.sha256:
+            raise InputError("Embeddings are kept for a model loaded by its name or from a file only.")
+        kept = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
+        self._runner.keep(kept, f"{self._info.preset} {self._info.sha256}")
 
     # -- what it holds ----------------------------------------------------------------------------
 
@@ -204,6 +219,10 @@ class Predictor:
     @interrupted.setter
     def interrupted(self, ask: Callable[[], bool]) -> None:
         self._runner.interrupted = ask
+
+    def yielding(self, waiting: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Ask between the layers of the network too, for as long as the context lasts; twins share it."""
+        return self._runner.yielding(waiting)
 
     # -- what it does -----------------------------------------------------------------------------
 
@@ -349,19 +368,7 @@ class Predictor:
         InputError
             If no image is set, the mask has another shape, or it is empty.
         """
-        scene = self._current()
-        shape = np.asarray(mask) != 0
-        if corner is None and shape.shape != scene.shape:
-            raise InputError(
-                f"The mask has shape {shape.shape}, but the image has {scene.shape}; give one of its size."
-            )
-        if not shape.any():
-            raise InputError("The mask is empty; give one with the object on it, or none.")
-        if isinstance(scene, LargeScene):
-            logits, view = sure_of_part(scene, shape, corner or (0, 0), self._close_up)
-        else:
-            logits, view = sure_of(scene, shape, corner or (0, 0), self._close_up)
-        return PredictionState(logits=logits.to(self._runner.placement.device), view=view, image=scene)
+        return state_of_mask(self._current(), mask, corner, self._close_up, self._runner.placement.device)
 
     # -- how --------------------------------------------------------------------------------------
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch.nn import functional
 
+from napari_ois.errors import InputError
 from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.image import resize
+from napari_ois.segmentation.large_scene import LargeScene
 from napari_ois.segmentation.prediction import Prediction, PredictionState
 from napari_ois.segmentation.regions import region_around
 from napari_ois.segmentation.runner import MASK_THRESHOLD
 from napari_ois.segmentation.view import View
 
 if TYPE_CHECKING:
-    from napari_ois.segmentation.large_scene import LargeScene
     from napari_ois.segmentation.runner import Answer, Asked
     from napari_ois.segmentation.scene import Scene
     from napari_ois.segmentation.view import CloseUp
@@ -72,6 +73,20 @@ def on_frame(scene: LargeScene, asked: Asked, answer: Answer, frame: Frame, dept
         state=PredictionState(logits=answer.logits, view=view, image=scene, before=answer.before, frame=frame),
         looked=answer.looked,
     )
+
+
+def state_of_mask(
+    scene: Scene, mask: ArrayLike, corner: tuple[int, int] | None, close_up: CloseUp | None, device: torch.device
+) -> PredictionState:
+    """Make a state of a mask that comes from elsewhere; see :meth:`napari_ois.Predictor.state_from_mask`."""
+    shape = np.asarray(mask) != 0
+    if corner is None and shape.shape != scene.shape:
+        raise InputError(f"The mask has shape {shape.shape}, but the image has {scene.shape}; give one of its size.")
+    if not shape.any():
+        raise InputError("The mask is empty; give one with the object on it, or none.")
+    make = sure_of_part if isinstance(scene, LargeScene) else sure_of
+    logits, view = make(scene, shape, corner or (0, 0), close_up)  # type: ignore[arg-type]
+    return PredictionState(logits=logits.to(device), view=view, image=scene)
 
 
 def sure_of(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_ois.network import OIS, ImageEmbedding
     from napari_ois.network.attention import BlockAttention
     from napari_ois.network.compiled import CompiledHalves
+    from napari_ois.segmentation.embedding_cache import EmbeddingCache
     from napari_ois.segmentation.scene import Look
 
 Result = TypeVar("Result")
@@ -108,6 +110,8 @@ class Runner:
         self.placement = placement
         self.fallbacks = fallbacks(placement)
         self.interrupted: Callable[[], bool] = never
+        self._cache: EmbeddingCache | None = None
+        self._model = ""
         self._listeners: list[weakref.WeakMethod[Callable[[], None]]] = []
         self.run(self._move)
 
@@ -124,7 +128,30 @@ class Runner:
     def embed(self, look: Look) -> ImageEmbedding:
         """The embedding of a view; computed where it has none."""
         self._check()
-        return look.embedded(self._halves.embed_image, self.placement.device)
+        return look.embedded(self._embed, self.placement.device)
+
+    def keep(self, cache: EmbeddingCache | None, model: str) -> None:
+        """Look embeddings up before they are computed, and keep those that were.
+
+        Parameters
+        ----------
+        cache : EmbeddingCache or None
+        model : str
+            Stands for the weights.
+        """
+        self._cache, self._model = cache, model
+
+    @contextmanager
+    def yielding(self, waiting: Callable[[], bool]) -> Iterator[None]:
+        """Give way inside of an embedding too: :class:`Interrupted` at the next layer once somebody is waiting."""
+        before, self.interrupted = self.interrupted, waiting
+        hooks = [part.register_forward_pre_hook(lambda *_: self._check()) for part in self.network.modules()]
+        try:
+            yield
+        finally:
+            self.interrupted = before
+            for hook in hooks:
+                hook.remove()
 
     def decode(self, look: Look, asked: Asked, before: tuple[torch.Tensor, View] | None) -> Answer:
         """Answer the clicks in one view; those outside of it say nothing about what is in it.
@@ -202,6 +229,15 @@ class Runner:
                     raise
             # Outside of the except clause: the traceback held the tensors that filled the memory.
             self._step_down()
+
+    def _embed(self, image: torch.Tensor, depth: torch.Tensor | None) -> ImageEmbedding:
+        if self._cache is None:
+            return self._halves.embed_image(image, depth)
+        key = self._cache.key(image, depth, f"{self._model} {self.placement.precision}")
+        found = self._cache.get(key, self.placement.device)
+        if found is not None:
+            return found
+        return self._cache.put(key, self._halves.embed_image(image, depth))
 
     def _check(self) -> None:
         if self.interrupted():
