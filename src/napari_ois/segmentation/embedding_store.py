@@ -82,9 +82,9 @@ class EmbeddingStore:
             return None
         try:
             group = zarr.open_group(place, mode="r")
-            notes = dict(group.attrs)
+            notes: dict[str, Any] = dict(group.attrs)
             names = list(notes["arrays"])
-            arrays = {name: np.asarray(group[name][...]) for name in names}
+            arrays = {name: _read_array(group, name) for name in names}
             if notes["format"] != FORMAT or notes["sha256"] != _hash(arrays):
                 raise ValueError("its content is not what was written")
             dtype = getattr(torch, notes["dtype"])
@@ -158,6 +158,10 @@ class EmbeddingStore:
             except OSError:  # another program has deleted it meanwhile
                 continue
         return found
+
+
+def _read_array(group: Any, name: str) -> NDArray[Any]:
+    return np.asarray(group[name][...])
 
 
 def _half(maps: torch.Tensor) -> torch.Tensor:
