@@ -179,6 +179,12 @@ def test_precision_and_input_size_reach_the_predictor() -> None:
     assert max(predictor.geometry.input_shape) == 96
 
 
+def test_a_quality_reaches_the_predictor_where_no_size_is_given() -> None:
+    assert Preferences(quality="fast").model_options == {"input_size": "fast"}
+    assert Preferences(quality="fast", input_size=96).model_options == {"input_size": 96}
+    assert Preferences().model_options == {}
+
+
 def test_another_precision_loads_the_model_anew(viewer, make, qtbot, monkeypatch, fake) -> None:
     import numpy as np
 

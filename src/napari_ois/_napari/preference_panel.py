@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 LABELS = {
     "device": ("Device", "What the widget offers first; auto takes CUDA, then MPS (Apple), then the CPU."),
     "precision": ("Precision", "auto takes half precision on CUDA, else fp32. At the next Start."),
+    "quality": (
+        "Quality",
+        "How large the network's input is: fast, balanced, or full, what the model was trained at. auto suits the "
+        "device. At the next Start.",
+    ),
     "input_size": (
         "Input size",
-        "Longest side of the network's input in pixels, from 32; 0 is the model's own. More is finer and slower. "
-        "At the next Start.",
+        "Longest side of the network's input in pixels, from 32; 0 is what the quality says. More is finer and "
+        "slower. At the next Start.",
     ),
     "positive_colour": ("+ colour", "Of positive clicks, as #rrggbb."),
     "negative_colour": ("− colour", "Of negative clicks, as #rrggbb."),

@@ -17,13 +17,14 @@ from typing import Any, Protocol
 
 from napari_ois._napari import settings
 from napari_ois.errors import InputError
+from napari_ois.segmentation.quality import QUALITIES
 
 LOG = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "fp32", "half", "bf16", "fp16")
 MOST_INPUT, MOST_KEPT = 4096, 64
 GROUPS = {
-    "inference": ("device", "precision", "input_size"),
+    "inference": ("device", "precision", "quality", "input_size"),
     "colours": ("positive_colour", "negative_colour"),
     "keys": tuple(f"key_{verb}" for verb in settings.KEYS),
     "journal": ("keep_journal", "journal_folder"),
@@ -43,8 +44,10 @@ class Preferences:
     ----------
     device, precision : str
         See :class:`napari_ois.Predictor`; the device is what the widget offers first.
+    quality : str
+        How large the network's input is, in a word; ``auto`` is what suits the device.
     input_size : int
-        Longest side of the network's input in pixels, 0 for the model's own: more is finer and slower.
+        Its longest side in pixels, or 0 for what the quality says: more is finer and slower.
     positive_colour, negative_colour : str
         Of clicks, ``"#rrggbb"``.
     key_... : str
@@ -57,6 +60,7 @@ class Preferences:
 
     device: str = _choice("auto", settings.DEVICES)
     precision: str = _choice("auto", PRECISIONS)
+    quality: str = _choice("auto", ("auto", *QUALITIES))
     input_size: int = field(default=0, metadata={"range": (0, MOST_INPUT)})
     positive_colour: str = field(default=settings.COLORS[settings.POSITIVE], metadata={"colour": True})
     negative_colour: str = field(default=settings.COLORS[settings.NEGATIVE], metadata={"colour": True})
@@ -95,7 +99,9 @@ class Preferences:
     def model_options(self) -> dict[str, Any]:
         """How a model is loaded: keyword arguments of :class:`napari_ois.Predictor` that are not its defaults."""
         options: dict[str, Any] = {} if self.precision == "auto" else {"precision": self.precision}
-        return {**options, "input_size": self.input_size} if self.input_size else options
+        if self.input_size:
+            return {**options, "input_size": self.input_size}
+        return options if self.quality == "auto" else {**options, "input_size": self.quality}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Preferences:

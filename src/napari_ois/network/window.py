@@ -49,9 +49,11 @@ def resize_within(x: Tensor, shows: Window, box: Window, source: Size, target: S
     -------
     (B, C, bottom - top, right - left) tensor: equal to cutting the whole resize, but for rounding.
     """
+    # With channels last, rows and columns are picked in whole vectors of channels.
+    last = x.permute(0, 2, 3, 1)
     for axis in range(2):
-        x = _interpolate(x, axis, shows[axis], (box[axis], box[axis + 2]), source[axis], target[axis])
-    return x
+        last = _interpolate(last, axis, shows[axis], (box[axis], box[axis + 2]), source[axis], target[axis])
+    return last.permute(0, 3, 1, 2)
 
 
 def _scale(source: int, target: int) -> float:
@@ -65,13 +67,13 @@ def _span(start: int, stop: int, source: int, target: int) -> tuple[int, int]:
 
 
 def _interpolate(x: Tensor, axis: int, offset: int, box: tuple[int, int], source: int, target: int) -> Tensor:
-    """One axis of the resize: 0 rows, 1 columns."""
+    """One axis of the resize of a (B, h, w, C) tensor: 0 rows, 1 columns."""
     if source == target:
-        return x.narrow(2 + axis, box[0] - offset, box[1] - box[0])
+        return x.narrow(1 + axis, box[0] - offset, box[1] - box[0])
     place = torch.arange(box[0], box[1], device=x.device, dtype=torch.float32) * _scale(source, target)
     low = place.floor().long().clamp(0, source - 1)
     high = (low + 1).clamp_max(source - 1)
     share = (place - low).to(x.dtype)
-    share = share[:, None] if axis == 0 else share
-    below, above = (x.index_select(2 + axis, index - offset) for index in (low, high))
+    share = share[:, None, None] if axis == 0 else share[:, None]
+    below, above = (x.index_select(1 + axis, index - offset) for index in (low, high))
     return torch.lerp(below, above, share)
