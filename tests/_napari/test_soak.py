@@ -38,7 +38,7 @@ class Soak:
             for seed in (0, 1)
         ]
         self.names: dict[int, list[str]] = {0: [], 1: []}  # of the objects on each image, when it was left
-        self.at = 0
+        self.at = self.renamed = 0
         self.widget = make()
         self.widget.image.value = self.image
         self.widget.start()
@@ -141,6 +141,9 @@ class Soak:
         self.widget.start()
         self.idle()
         assert self.object_names() == self.names[self.at]
+        # Each image has labels of its own here, so that they can be held against its document.
+        layers = self.session.workbook.canvas.layers.values()
+        self.widget.target.value = next((layer for layer in layers if layer in self.viewer.layers), None)
 
     def propagate(self) -> None:
         self.widget.propagate(self.dice.choice(DIRECTIONS))
@@ -163,7 +166,8 @@ class Soak:
         self.widget.accept_stack(self.dice.choice(["keep", "overwrite"]))
 
     def rename_layer(self) -> None:
-        self.dice.choice(list(self.viewer.layers)).name = f"layer {self.dice.randrange(99)}"
+        self.renamed += 1
+        self.dice.choice(list(self.viewer.layers)).name = f"layer {self.renamed}"
 
     def delete_layer(self) -> None:
         layer = self.dice.choice([layer for layer in self.viewer.layers if layer not in self.images])
@@ -239,7 +243,7 @@ class Soak:
         assert sum(thread.name.startswith("napari-ois") for thread in threading.enumerate()) <= 4
 
 
-def test_random_actions_break_and_lose_nothing(viewer, make, qtbot) -> None:
+def test_random_actions_break_and_lose_nothing(viewer, make, qtbot, record_property) -> None:
     soak = Soak(viewer, make, qtbot)
     soak.idle()
     done: list[str] = []
@@ -256,6 +260,9 @@ def test_random_actions_break_and_lose_nothing(viewer, make, qtbot) -> None:
             except AssertionError as error:
                 raise AssertionError(f"after {done[-12:]}") from error
     grown = process.memory_info().rss - before
+    record_property("bytes grown", grown)
+    record_property("objects accepted", sum(name.startswith("accept") for name in done))
+    record_property("stacks", done.count("propagate"))
     assert grown < MOST_GROWTH, f"{grown / 1e6:.0f} MB more after {ACTIONS} actions"
     soak.check_memory()
     while soak.session.document.history.undo_text:
