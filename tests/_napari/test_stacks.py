@@ -208,6 +208,20 @@ class TestCorrections:
         stack.end_stack()
         assert "only beyond" in notes[-1]
 
+    def test_of_a_deleted_object_nothing_is_left_to_correct(self, stack, viewer, qtbot, notes) -> None:
+        stack.propagate()
+        filled(stack, qtbot)
+        stack.delete_object(1)
+        qtbot.waitUntil(lambda: not stack.stack_work.stack.slices)
+        viewer.dims.set_current_step(0, 6)
+        stack.session.layers.clicks.add((2, 30, 28))
+        qtbot.wait(20)
+        assert "outside the plane" in notes[-1]
+        stack.accept_stack()
+        assert "no object" in notes[-1].lower()
+        stack.undo()  # and it is there again
+        assert filled(stack, qtbot)[6].mask.any()
+
     def test_a_click_elsewhere_in_the_image_is_still_taken_back(self, stack, viewer, qtbot, notes) -> None:
         viewer.dims.set_current_step(0, 6)
         stack.session.layers.clicks.add((2, 30, 21))

@@ -151,7 +151,10 @@ class StackWork(QObject):
         if index is None or not self.stack.first <= index <= self.stack.last:
             return False
         document = self.book.document
-        part = next((part for part in document.parts(self.of) if part.plane == plane), None)
+        parts = document.parts(self.of)
+        if not parts:  # deleted, or not begun any more
+            return False
+        part = next((part for part in parts if part.plane == plane), None)
         if part is not None:
             with document.group():
                 document.reopen(part.number)
