@@ -222,3 +222,23 @@ def discard_stack() -> None:
 def export_objects() -> None:
     """Write the objects into a file for other programs."""
     _do(lambda widget: widget.export_objects())
+
+
+def find_everything() -> None:
+    """Look for all objects on the plane."""
+    _do(lambda widget: widget.find_everything())
+
+
+def cancel_everything() -> None:
+    """Look for no further objects."""
+    _do(lambda widget: widget.cancel_everything())
+
+
+def pick_candidates() -> None:
+    """Make the candidates ready to be clicked on."""
+    _do(lambda widget: widget.pick_candidates())
+
+
+def accept_candidates() -> None:
+    """Write all candidates that are shown into labels."""
+    _do(lambda widget: widget.accept_candidates())

@@ -260,6 +260,12 @@ class SessionLayers:
         self._made.append(layer)
         self.insert(layer)
 
+    def activate_extra(self, layer: Layer) -> None:
+        """Make an adopted layer the one that the mouse is for."""
+        if layer in self._viewer.layers:
+            self._viewer.layers.selection.active = layer
+            layer.mode = "pan_zoom"
+
     def remove_extra(self, layer: Layer) -> None:
         """Take an adopted layer away."""
         if layer in self._extra:

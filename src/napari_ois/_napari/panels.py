@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari_ois._napari.confidence_panel import ConfidencePanel
+from napari_ois._napari.everything_panel import EverythingPanel
 from napari_ois._napari.export_panel import ExportPanel
 from napari_ois._napari.order_panel import OrderPanel
 from napari_ois._napari.preference_panel import PreferencePanel
@@ -30,6 +31,7 @@ PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], 
     ("Confidence", ConfidencePanel),
     ("Source of order", OrderPanel),
     (SIGHT, SightPanel),
+    ("Segment everything", EverythingPanel),
     (PREFERENCES, PreferencePanel),
     ("Stack", StackPanel),
     ("Export", ExportPanel),

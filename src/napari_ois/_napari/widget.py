@@ -16,6 +16,7 @@ from qtpy.QtCore import QEvent, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
 
 from napari_ois._napari.controls import WELCOME
+from napari_ois._napari.everything_verbs import EverythingVerbs
 from napari_ois._napari.holder import Holder
 from napari_ois._napari.panels import PANELS
 from napari_ois._napari.plane import image_shape, show_plane
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
-class OISWidget(StackVerbs):
+class OISWidget(EverythingVerbs, StackVerbs):
     """Click on an object of an image, get its mask, its depth and its order maps.
 
     Parameters

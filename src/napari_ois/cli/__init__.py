@@ -16,7 +16,9 @@ from typing import Any
 import click
 
 from napari_ois import __version__
+from napari_ois.cli.batching import batch
 from napari_ois.cli.evaluating import evaluate
+from napari_ois.cli.everything import everything
 from napari_ois.cli.inspecting import inspect
 from napari_ois.cli.parts import DEFAULT_MODEL, SentenceGroup
 from napari_ois.cli.precomputing import precompute
@@ -36,6 +38,8 @@ def main() -> None:
 main.add_command(segment)
 main.add_command(inspect)
 main.add_command(propagate)
+main.add_command(everything)
+main.add_command(batch)
 main.add_command(evaluate)
 main.add_command(order_control)
 main.add_command(depth_accuracy)

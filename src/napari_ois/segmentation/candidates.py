@@ -9,12 +9,13 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ois.segmentation.view import View
+if TYPE_CHECKING:
+    from napari_ois.segmentation.view import View
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right; the last two are the first row and column beyond it."""

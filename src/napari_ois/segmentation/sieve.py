@@ -45,7 +45,7 @@ class Sieve:
     """
 
     score: float = 0.8
-    stability: float = 0.8
+    stability: float = 0.7
     offset: float = 1.0
     overlap: float = 0.7
     smallest: int = 16

@@ -1,0 +1,142 @@
+"""One rule: a result is there whole or not at all, it is written once, and what is there is not made again.
+
+An item's labels are published last, under a name that must be free; where two workers have made the same item, the
+second finds the name taken. So the labels file alone says that an item is finished.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from napari_ois.annotation.export import write_labels_tiff
+from napari_ois.batch.work import Labelled
+from napari_ois.errors import InputError
+
+SETTINGS, REPORT, UNFINISHED = "batch.json", "batch_report.csv", ".unfinished"
+DONE, THERE, FAILED = "done", "there already", "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an item.
+
+    Attributes
+    ----------
+    name : str
+    status : str
+        ``"done"``, ``"there already"`` or ``"failed"``.
+    seconds : float
+    process : int
+        Id of the process that did it; 0 where that is not known.
+    error : str
+        One sentence, where it failed.
+    """
+
+    name: str
+    status: str
+    seconds: float = 0.0
+    process: int = 0
+    error: str = ""
+
+
+class Results:
+    """The folder of a batch.
+
+    Parameters
+    ----------
+    folder : path
+        As every worker sees it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).absolute()
+
+    def has(self, name: str) -> bool:
+        """Whether an item is finished."""
+        return self._labels(name).is_file()
+
+    def publish(self, name: str, result: Labelled) -> bool:
+        """Write the result of an item; False, and nothing is written, where it is there already.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
+        if self.has(name):
+            return False
+        unfinished = self.folder / UNFINISHED
+        staging = unfinished / f"{name}-{uuid.uuid4().hex[:8]}"
+        labels, table = staging.with_name(staging.name + ".tif"), staging.with_name(staging.name + ".csv")
+        try:
+            unfinished.mkdir(parents=True, exist_ok=True)
+            write_labels_tiff(labels, result.labels, None, "pixel")
+            table.write_text(result.table, encoding="utf-8")
+            table.replace(self.folder / f"{name}.csv")
+            return _publish(labels, self._labels(name))
+        except OSError as error:
+            raise InputError(f"{name} cannot be written into {self.folder}: {error.strerror or error}.") from error
+        finally:
+            labels.unlink(missing_ok=True)
+            table.unlink(missing_ok=True)
+
+    def begin(self, settings: dict[str, Any]) -> None:
+        """Note what the batch is made with; a folder goes on only with the same.
+
+        Raises
+        ------
+        InputError
+            If the folder holds a batch with other settings, or cannot be written.
+        """
+        path = self.folder / SETTINGS
+        text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            before = path.read_text(encoding="utf-8") if path.is_file() else None
+            if before is not None and before != text:
+                raise InputError(f"{self.folder} holds a batch with other settings ({path.name}); use another folder.")
+            if before is None:
+                _replace(path, text)
+        except OSError as error:
+            raise InputError(f"{self.folder} cannot be written: {error.strerror or error}.") from error
+
+    def end(self, outcomes: Iterable[Outcome]) -> Path:
+        """Write the report, and remove what killed workers have left half written."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [field.name for field in fields(Outcome)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**asdict(each), "seconds": round(each.seconds, 3)} for each in outcomes)
+        _replace(self.folder / REPORT, text.getvalue())
+        shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+        return self.folder / REPORT
+
+    def _labels(self, name: str) -> Path:
+        return self.folder / f"{name}.tif"
+
+
+def _publish(file: Path, target: Path) -> bool:
+    """Give a file its name if that is free; a link is refused where it is not."""
+    try:
+        os.link(file, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links: the last moment to look
+        if target.exists():
+            return False
+        file.replace(target)
+    return True
+
+
+def _replace(path: Path, text: str) -> None:
+    staging = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    staging.write_text(text, encoding="utf-8")
+    staging.replace(path)

@@ -1,0 +1,136 @@
+"""One rule: what is done to a plane is a value that can be sent elsewhere, and it gives labels and their table.
+
+Three kinds: clicks played one after the other, a session's objects played again, everything. None knows of dask,
+of files or of where it runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_ois.annotation.clicks import Clicks
+from napari_ois.annotation.features import features, to_csv
+from napari_ois.annotation.objects import AnnotatedObject
+from napari_ois.annotation.playback import paint_session, play_session, spatial_shape
+from napari_ois.annotation.replay import Replay
+from napari_ois.annotation.session_file import Session
+from napari_ois.annotation.signature import ImageSignature
+from napari_ois.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_ois.segmentation.predictor import Predictor
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """What came out.
+
+    Attributes
+    ----------
+    labels : (H, W) int32
+    table : str
+        CSV, one line an object.
+    """
+
+    labels: NDArray[np.int32]
+    table: str
+
+
+class Work(Protocol):
+    """Something to do with a plane."""
+
+    def do(self, predictor: Predictor, pixels: NDArray[Any], channel_axis: int | None) -> Labelled:
+        """Embed the pixels and make labels of them; InputError where that cannot be done."""
+        ...
+
+
+@dataclass(frozen=True)
+class ClickWork:
+    """Clicks on objects, played as in the viewer.
+
+    Attributes
+    ----------
+    objects : tuple of (label, Clicks)
+        Earlier ones keep their pixels.
+    """
+
+    objects: tuple[tuple[int, Clicks], ...]
+
+    def do(self, predictor: Predictor, pixels: NDArray[Any], channel_axis: int | None) -> Labelled:
+        """See :class:`Work`."""
+        predictor.set_image(pixels, channel_axis=channel_axis)
+        labels = np.zeros(predictor.image_shape, np.int32)
+        replay = Replay(predictor)
+        rows: dict[str, list[Any]] = {"index": [], "area_px": [], "score": [], "clicks": []}
+        for label, clicks in self.objects:
+            prediction = replay.answer(clicks)
+            if prediction is None:
+                raise InputError(f"Object {label} has no positive click; add one on it.")
+            mine = prediction.mask & (labels == 0)
+            labels[mine] = label
+            for name, value in zip(
+                rows, (label, int(mine.sum()), round(prediction.score, 4), len(clicks)), strict=True
+            ):
+                rows[name].append(value)
+        return Labelled(labels, to_csv(rows))
+
+
+@dataclass(frozen=True)
+class SessionWork:
+    """Accepted objects of a session, all on this plane.
+
+    Attributes
+    ----------
+    objects : tuple of AnnotatedObject
+        With the key of a 2D plane.
+    pixel_size : (float, float) or None
+    unit : str
+    image : ImageSignature or None
+        The image that the session is of, where that is still to be checked.
+    channel_axis : int or None
+        Of the image, as the session has it.
+    """
+
+    objects: tuple[AnnotatedObject, ...]
+    pixel_size: tuple[float, ...] | None = None
+    unit: str = "pixel"
+    image: ImageSignature | None = None
+    channel_axis: int | None = None
+
+    def do(self, predictor: Predictor, pixels: NDArray[Any], channel_axis: int | None) -> Labelled:
+        """See :class:`Work`."""
+        if self.image is not None and not self.image.same_image(ImageSignature.of(pixels)):
+            raise InputError("This is not the image of the session (its pixels differ).")
+        axis = channel_axis if self.channel_axis is None else self.channel_axis
+        session = Session(ImageSignature((), "", ""), self.objects, view={} if axis is None else {"channel_axis": axis})
+        played = list(play_session(session, pixels, predictor))
+        ((target, labels),) = paint_session(played, spatial_shape(pixels, 2, axis)).items()
+        now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
+        return Labelled(labels, to_csv(features(now, target, pixel_size=self.pixel_size, unit=self.unit)))
+
+
+@dataclass(frozen=True)
+class EverythingWork:
+    """A grid of prompts; the attributes are those of :func:`napari_ois.segmentation.everything.propose`."""
+
+    grid: int = 16
+    closer: int = 0
+    batch: int = 16
+    score: float = 0.8
+    stability: float = 0.7
+    smallest: int = 16
+
+    def do(self, predictor: Predictor, pixels: NDArray[Any], channel_axis: int | None) -> Labelled:
+        """See :class:`Work`."""
+        from napari_ois.segmentation.candidates import candidates_csv, paint_candidates
+        from napari_ois.segmentation.everything import segment_everything
+        from napari_ois.segmentation.sieve import Sieve
+
+        predictor.set_image(pixels, channel_axis=channel_axis)
+        sieve = Sieve(score=self.score, stability=self.stability, smallest=self.smallest)
+        found = segment_everything(predictor, grid=self.grid, closer=self.closer, batch=self.batch, sieve=sieve)
+        return Labelled(paint_candidates(found, predictor.image_shape), candidates_csv(found))
