@@ -186,9 +186,9 @@ def test_what_is_there_is_not_made_again(folder, squares, tmp_path):
     item = everything_items(list_planes(folder), EverythingWork(grid=2))[0]
     results = Results(tmp_path / "out")
     assert do_item(item, results, lambda: squares).status == DONE
-    written = (tmp_path / "out" / "a.tif").stat()
+    written = (tmp_path / "out" / "a.tif").stat().st_ino
     assert do_item(item, results, lambda: pytest.fail("no model is needed")).status == THERE
-    assert (tmp_path / "out" / "a.tif").stat() == written and squares.images == 1
+    assert (tmp_path / "out" / "a.tif").stat().st_ino == written and squares.images == 1
 
 
 def test_a_fingerprint_is_of_what_a_file_holds(folder):
