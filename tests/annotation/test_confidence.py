@@ -24,8 +24,9 @@ def probability() -> np.ndarray:
 def test_the_band_lies_around_the_threshold(probability) -> None:
     assert unsure(probability).sum() == 9 + 121 + 60
     assert unsure(probability, band=0.05).sum() == 9 + 60
-    assert unsure(probability, threshold=0.95, band=0.05).sum() == 36
-    for band in (0.0, 1.0, -0.1, np.nan):
+    assert unsure(probability, threshold=0.95, band=0.25).sum() == 9 + 36
+    assert not unsure(np.float32([[0.99]]), threshold=0.9).any()  # nearly 1 is sure
+    for band in (0.0, 0.5, -0.1, np.nan):
         with pytest.raises(InputError, match="band"):
             unsure(probability, band=band)
 
@@ -38,7 +39,7 @@ def test_the_middle_of_the_largest_part_is_suggested(probability) -> None:
 
 
 def test_it_is_suggested_by_the_threshold_in_use(probability) -> None:
-    found = suggest_click(probability, Clicks(), threshold=0.95, band=0.03)
+    found = suggest_click(probability, Clicks(), threshold=0.96, band=0.2)
     assert 10 <= found.row < 16 and 10 <= found.column < 16
 
 

@@ -20,7 +20,7 @@ THRESHOLD = 0.49
 LOWEST, HIGHEST = 0.05, 0.95
 """Thresholds that a user can choose."""
 BAND = 0.2
-"""Distance from the threshold within which a probability is unsure."""
+"""Half the width of the band of unsure probabilities around a threshold of one half; see :func:`unsure`."""
 NEAR = 3
 """Pixels around a click, along either axis, where no other is suggested."""
 
@@ -48,13 +48,16 @@ class Suggestion:
 def unsure(probability: NDArray[np.floating], threshold: float | None = None, band: float = BAND) -> NDArray[np.bool_]:
     """The pixels whose probability is within a band around the threshold.
 
+    The band reaches the same share of the way to 0 and to 1, twice ``band``: around 0.5 it is as wide to both sides,
+    and around 0.8 what is nearly 1 is still sure.
+
     Parameters
     ----------
     probability : (H, W) float array in [0, 1]
     threshold : float, optional
         By default the predictor's own.
     band : float
-        Half its width, over 0 and below 1.
+        Over 0 and below 0.5.
 
     Returns
     -------
@@ -63,12 +66,13 @@ def unsure(probability: NDArray[np.floating], threshold: float | None = None, ba
     Raises
     ------
     InputError
-        If the band has no width.
+        If the band holds nothing or everything.
     """
-    if not 0 < band < 1:
-        raise InputError(f"A band of {band} around the threshold holds nothing or everything; give 0.01 to 0.99.")
+    if not 0 < band < 0.5:
+        raise InputError(f"A band of {band} around the threshold holds nothing or everything; give 0.01 to 0.49.")
     middle = THRESHOLD if threshold is None else threshold
-    return np.asarray(np.abs(probability - np.float32(middle)) <= np.float32(band))
+    low, high = middle * (1 - 2 * band), middle + (1 - middle) * 2 * band
+    return np.asarray((probability >= np.float32(low)) & (probability <= np.float32(high)))
 
 
 def mask_score(probability: NDArray[np.floating], mask: NDArray[np.bool_]) -> float:
