@@ -83,7 +83,7 @@ class OrderForm(QWidget):
         for part in parts:
             if isinstance(part.native, QComboBox):  # long names must not widen the dock
                 part.native.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-                part.native.setMinimumContentsLength(12)
+                part.native.setMinimumContentsLength(8)
         self._container = Container(widgets=list(parts), labels=True)
         self._container.margins = (0, 0, 0, 0)
         self.statement = QLabel()
