@@ -37,6 +37,8 @@ PATIENCE = 300.0
 """Seconds to wait for one step."""
 CLICKS_ON_MOTORCYCLE = [(260, 330)]
 CLICKS_ON_BONE = [(30, 50), (70, 80), (12, 37)]
+LARGEST = 290_000
+"""Bytes of a picture above which it is drawn with few colours."""
 BONES_SPACING = (1.0, 0.7, 0.7)
 """Of the made volume in millimetres: slices lie farther apart than pixels."""
 
@@ -216,7 +218,10 @@ class Desk:
         self.settle()
         shot = Picture.fromarray(self.viewer.screenshot(canvas_only=False, flash=False)[..., :3])
         shot.thumbnail((1200, 1200))
-        shot.convert("P", palette=Picture.Palette.ADAPTIVE, colors=192).save(PICTURES / f"{name}.png", optimize=True)
+        path = PICTURES / f"{name}.png"
+        shot.save(path, optimize=True)
+        if path.stat().st_size > LARGEST:
+            shot.convert("P", palette=Picture.Palette.ADAPTIVE, colors=192).save(path, optimize=True)
 
     def close(self) -> None:
         """Give everything back."""
