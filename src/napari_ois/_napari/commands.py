@@ -242,3 +242,13 @@ def pick_candidates() -> None:
 def accept_candidates() -> None:
     """Write all candidates that are shown into labels."""
     _do(lambda widget: widget.accept_candidates())
+
+
+def precompute_stack() -> None:
+    """Embed all slices of the image now."""
+    _do(lambda widget: widget.precompute_stack())
+
+
+def cancel_precompute() -> None:
+    """Embed no further slice."""
+    _do(lambda widget: widget.cancel_precompute())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from napari_ois._napari.ahead_panel import AheadPanel
 from napari_ois._napari.confidence_panel import ConfidencePanel
 from napari_ois._napari.everything_panel import EverythingPanel
 from napari_ois._napari.export_panel import ExportPanel
@@ -34,6 +35,7 @@ PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], 
     ("Segment everything", EverythingPanel),
     (PREFERENCES, PreferencePanel),
     ("Stack", StackPanel),
+    ("Prepare a stack", AheadPanel),
     ("Export", ExportPanel),
 )
 """Title and class of each, from top to bottom."""

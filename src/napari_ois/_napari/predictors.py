@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from napari_ois.checkpoints import ModelInfo
+    from napari_ois.segmentation.embedding_cache import EmbeddingCache
     from napari_ois.segmentation.prediction import Prediction
     from napari_ois.segmentation.predictor import Predictor
 
@@ -48,6 +51,10 @@ class PredictorLike(Protocol):
     def again(self, prediction: Prediction, *, order_strength: float = 1.0, inspect: bool = False) -> Prediction:
         """Answer the clicks of a prediction again."""
 
+    def yielding(self, waiting: Callable[[], bool]) -> AbstractContextManager[None]:
+        """Ask between the layers of the network too."""
+        ...
+
     def twin(self) -> PredictorLike:
         """Another one on the same network, with an image of its own."""
 
@@ -67,7 +74,17 @@ def make_predictor(model: str, device: str, **options: Any) -> PredictorLike:
     info = predictor.model_info
     if info is not None and info.available and (info.parameters < SMALL or predictor.device != "cpu"):
         _warm_up(predictor)
+    if info is not None and info.sha256:
+        predictor.keep_embeddings(_cache(info.parameters))
     return predictor
+
+
+def _cache(parameters: int) -> EmbeddingCache:
+    """What was embedded is kept: in memory, and on disk where it takes long."""
+    from napari_ois.segmentation.embedding_cache import EmbeddingCache
+    from napari_ois.segmentation.embedding_store import default_folder
+
+    return EmbeddingCache(default_folder() if parameters >= SMALL else None)
 
 
 def _warm_up(predictor: Predictor) -> None:

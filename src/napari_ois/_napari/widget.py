@@ -15,6 +15,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent, QTimer, Signal
 from qtpy.QtGui import QCloseEvent
 
+from napari_ois._napari.ahead_verbs import AheadVerbs
 from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.everything_verbs import EverythingVerbs
 from napari_ois._napari.holder import Holder
@@ -23,7 +24,6 @@ from napari_ois._napari.plane import image_shape, show_plane
 from napari_ois._napari.predictors import PredictorFactory
 from napari_ois._napari.preferences import Store, open_store
 from napari_ois._napari.session import Session
-from napari_ois._napari.stack_verbs import StackVerbs
 from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker
 from napari_ois.errors import OISError
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 
-class OISWidget(EverythingVerbs, StackVerbs):
+class OISWidget(EverythingVerbs, AheadVerbs):
     """Click on an object of an image, get its mask, its depth and its order maps.
 
     Parameters
