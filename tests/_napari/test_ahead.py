@@ -53,7 +53,7 @@ def test_the_nearest_slices_come_first_and_the_panel_follows(opened, qtbot) -> N
 def test_a_click_is_answered_while_the_stack_is_prepared(opened, click, fake, qtbot) -> None:
     fake.delay = 0.05
     opened.precompute_stack()
-    answer = click(opened, 2, 10, 10)
+    answer = click(opened, 0, 10, 10)
     assert answer.prediction.mask.any()
     assert opened.ahead.done < 5
     qtbot.waitUntil(lambda: not opened.ahead.running, timeout=20_000)

@@ -269,10 +269,7 @@ class OISWidget(EverythingVerbs, AheadVerbs):
 
     def _on_embedded(self, result: Embedded) -> None:
         loading = f", model loaded in {result.loading:.1f} s" if result.loading > 0.1 else ""
-        self._times = {
-            "device": result.device,
-            "embedding": f"embedded in {result.seconds:.2f} s{loading}",
-        }
+        self._times = {"device": result.device, "embedding": f"embedded in {result.seconds:.2f} s{loading}"}
         self._show_session()
         self.embedded.emit(result)
 
