@@ -211,3 +211,16 @@ def test_an_object_that_is_too_large_to_be_written_is_refused(viewer, levels) ->
     giant = PackedMask.from_cells(np.ones((4, 4), bool), (0, 0, 20_000, 20_000), (SIDE, SIDE))
     with pytest.raises(InputError, match="coarser copy"):
         document.accept(obj.number, giant, target=name)
+
+
+def test_to_look_for_planes_reads_none_of_a_large_one(viewer) -> None:
+    """The widget's choices look at every layer's plane."""
+
+    class Guarded:
+        shape, dtype, ndim = (SIDE, SIDE), np.dtype("uint8"), 2
+
+        def __getitem__(self, key: Any) -> Any:
+            raise AssertionError("it was read")
+
+    view = Plane((SIDE, SIDE), (0, 1), (0, 0)).view(Guarded())
+    assert view.shape == (SIDE, SIDE)

@@ -16,6 +16,7 @@ from napari_ois._napari.plane import image_shape
 from napari_ois._napari.sight import CHANNELS, LAYER, VISIBLE, Choice
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import NETWORK, PERCENTILE, SEEN
+from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
     import napari
@@ -142,7 +143,7 @@ class SightPanel(QWidget):
         self._enable()
 
     def _on_embedded(self, *_: Any) -> None:
-        if self.isVisible():
+        if self.isVisible() and self._session is not None and not is_large(self._session.plane.shape):
             self.draw()
 
     def _on_press(self, *_: Any) -> None:
