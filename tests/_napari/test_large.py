@@ -188,6 +188,7 @@ def test_a_pyramid_of_somebody_else_is_refused(viewer, levels) -> None:
 def test_every_level_of_a_label_pyramid_shows_every_second_pixel_of_the_one_before() -> None:
     pyramid = LabelPyramid((5_000, 7_000))
     assert [level.shape for level in pyramid.levels] == [(5_000, 7_000), (2_500, 3_500), (1_250, 1_750)]
+    assert isinstance(pyramid.levels[-1], np.ndarray)  # napari keeps a copy of any other
     rng = np.random.default_rng(0)
     for corner in ((101, 203), (100, 200), (4_950, 6_931)):
         where = rng.random((50, 69)) < 0.5

@@ -29,13 +29,13 @@ class LabelPyramid:
 
     Attributes
     ----------
-    levels : list of zarr array
-        int32, finest first.
+    levels : list of array
+        int32, finest first; zarr, of a plane the last one numpy.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._long = sorted(sorted(range(len(shape)), key=lambda axis: -shape[axis])[:2])
-        self.levels = []
+        self.levels: list[Any] = []
         sides = list(shape)
         while True:
             chunks = tuple(min(CHUNK, side) if axis in self._long else 1 for axis, side in enumerate(sides))
@@ -46,6 +46,9 @@ class LabelPyramid:
                 break
             for axis in self._long:
                 sides[axis] = -(-sides[axis] // 2)
+        if len(shape) == 2:
+            # napari reads the coarsest level once and keeps it: what is written there must be seen all the same.
+            self.levels[-1] = np.zeros(tuple(sides), np.int32)
 
     def write_pixels(self, indices: tuple[NDArray[np.intp], ...], values: NDArray[Any]) -> None:
         """Do ``labels[indices] = values`` in all levels, chunk by chunk: pixels may lie far apart."""
