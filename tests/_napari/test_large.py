@@ -225,3 +225,12 @@ def test_to_look_for_planes_reads_none_of_a_large_one(viewer) -> None:
 
     view = Plane((SIDE, SIDE), (0, 1), (0, 0)).view(Guarded())
     assert view.shape == (SIDE, SIDE)
+
+
+def test_another_threshold_is_tried_on_the_region(clicked, notes) -> None:
+    before = clicked.session.layers.shown_mask()
+    clicked.confidence.try_threshold(0.9)
+    tried = clicked.session.layers.shown_mask()
+    assert tried.shape == before.shape and 0 < tried.sum() <= before.sum()
+    with pytest.raises(InputError, match="regions"):
+        clicked.confidence.suggest()

@@ -17,9 +17,11 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ois._napari.confidence_layers import PROBABILITY, SUGGESTION, UNSURE, ConfidenceLayers
 from napari_ois._napari.measured import Measured, measure
+from napari_ois._napari.regional import shown_part
 from napari_ois.annotation.confidence import BAND, THRESHOLD, Suggestion, suggest_click, unsure
 from napari_ois.errors import InputError
 from napari_ois.segmentation.depth_use import flat_depth
+from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
     import napari
@@ -121,9 +123,10 @@ class Confidence(QObject):
         if session is None or session.object is None or answer is None:
             return
         obj = session.object
-        mask = replace(obj, settings=replace(obj.settings, threshold=kept(threshold))).mask(answer.prediction)
+        tried = replace(obj, settings=replace(obj.settings, threshold=kept(threshold)))
+        mask, frame = shown_part(tried, answer.prediction, session.plane.shape)
         if mask is not None:
-            session.layers.show_mask(mask)
+            session.layers.show_mask(mask, frame)
 
     def set_threshold(self, threshold: float | None) -> None:
         """Let another threshold decide, on the object that the user is at and those to come; a step of the history."""
@@ -146,6 +149,8 @@ class Confidence(QObject):
         answer = self.answer
         if answer is None:
             raise InputError(NO_MASK)
+        if self.session is not None and is_large(self.session.plane.shape):
+            raise InputError("A plane of this size is worked on in regions, where no click is suggested yet.")
         job = partial(suggest_click, answer.prediction.probability, answer.clicks, self.threshold, self._band)
         self._send(job, partial(self._on_suggested, answer.clicks))
 
@@ -193,7 +198,7 @@ class Confidence(QObject):
             return
         probability = answer.prediction.probability
         for what in (PROBABILITY, UNSURE):
-            if what not in self._wanted:
+            if what not in self._wanted or is_large(session.plane.shape):  # not for regions yet
                 layers.hide(what)
             elif what == PROBABILITY:
                 layers.fill(what, probability)
