@@ -33,9 +33,9 @@ PANELS: tuple[tuple[str, Callable[[napari.viewer.Viewer, OISWidget], QWidget]], 
     ("Source of order", OrderPanel),
     (SIGHT, SightPanel),
     ("Segment everything", EverythingPanel),
-    (PREFERENCES, PreferencePanel),
     ("Stack", StackPanel),
     ("Prepare a stack", AheadPanel),
     ("Export", ExportPanel),
+    (PREFERENCES, PreferencePanel),
 )
 """Title and class of each, from top to bottom."""
