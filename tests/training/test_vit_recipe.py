@@ -28,7 +28,7 @@ TINY = ViTSize(
 @pytest.fixture
 def tiny(monkeypatch):
     monkeypatch.setitem(SIZES, "tiny", TINY)
-    monkeypatch.setitem(PRESETS, "tiny-vit", Preset("tiny-vit", "vit", 56, 14, 16, backbone="tiny"))
+    monkeypatch.setitem(PRESETS, "tiny-vit", Preset("tiny-vit", "vit", (28, 42, 56), 14, 16, backbone="tiny"))
 
 
 @pytest.fixture
