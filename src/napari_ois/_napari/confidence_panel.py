@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qdebounced
 
 from napari_ois._napari.confidence_layers import PROBABILITY, UNSURE
+from napari_ois._napari.parts import make_button, make_row
 from napari_ois.annotation.confidence import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
@@ -40,15 +41,15 @@ class ConfidencePanel(QWidget):
         self.threshold = _slider(
             LOWEST, HIGHEST, "Probability above which a pixel belongs to the object. No new answer."
         )
-        self.reset_button = _button("Reset", "The model's own threshold.")
+        self.reset_button = make_button("Reset", "The model's own threshold.")
         self.probability = QCheckBox("Probability")
         self.probability.setToolTip("A layer of the probability of each pixel to belong to the object.")
         self.unsure = QCheckBox("Unsure pixels")
         self.unsure.setToolTip("A layer of the pixels whose probability is within the band around the threshold.")
         self.band = _slider(0.01, 0.45, "How near to the threshold a probability is unsure.")
-        self.suggest_button = _button("Suggest next click", "A ring in the middle of the largest unsure region.")
-        self.on_button = _button("It is on the object", "Click there, positive.")
-        self.off_button = _button("It is not", "Click there, negative.")
+        self.suggest_button = make_button("Suggest next click", "A ring in the middle of the largest unsure region.")
+        self.on_button = make_button("It is on the object", "Click there, positive.")
+        self.off_button = make_button("It is not", "Click there, negative.")
         self.sentence, self.warning = QLabel(), QLabel()
         for label in (self.sentence, self.warning):
             label.setWordWrap(True)
@@ -71,11 +72,11 @@ class ConfidencePanel(QWidget):
         layout.addWidget(self.sentence)
         layout.addWidget(self.warning)
         layout.addWidget(QLabel("Threshold"))
-        layout.addLayout(_row(self.threshold, self.reset_button))
-        layout.addLayout(_row(self.probability, self.unsure))
-        layout.addLayout(_row(QLabel("Band"), self.band))
+        layout.addLayout(make_row(self.threshold, self.reset_button))
+        layout.addLayout(make_row(self.probability, self.unsure))
+        layout.addLayout(make_row(QLabel("Band"), self.band))
         layout.addWidget(self.suggest_button)
-        layout.addLayout(_row(self.on_button, self.off_button))
+        layout.addLayout(make_row(self.on_button, self.off_button))
 
     def _on_turned(self, value: float) -> None:
         self._turning = True
@@ -119,16 +120,3 @@ def _set(slider: QLabeledDoubleSlider, value: float) -> None:
     slider.blockSignals(True)
     slider.setValue(value)
     slider.blockSignals(False)
-
-
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    return button
-
-
-def _row(*parts: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for part in parts:
-        row.addWidget(part)
-    return row

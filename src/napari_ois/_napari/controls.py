@@ -10,10 +10,8 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFrame,
-    QHBoxLayout,
     QLabel,
     QProgressBar,
-    QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -24,6 +22,7 @@ from napari_ois._napari import settings
 from napari_ois._napari.bar import Bar
 from napari_ois._napari.key_button import KeyButton, show_keys
 from napari_ois._napari.objects_panel import ObjectsPanel
+from napari_ois._napari.parts import make_button, make_row
 from napari_ois._napari.preferences import Preferences
 from napari_ois.annotation.history import History
 from napari_ois.checkpoints import list_models
@@ -77,7 +76,7 @@ class Controls(QWidget):
             choices=list(settings.RULES),
             tooltip="What Accept does with pixels that other objects have.",
         )
-        self.start_button = _button("Start", "Embed the plane shown and begin to click.")
+        self.start_button = make_button("Start", "Embed the plane shown and begin to click.")
         self.positive = _polarity_button("+ Positive", settings.POSITIVE)
         self.negative = _polarity_button("− Negative", settings.NEGATIVE)
         self.undo_button = KeyButton("Undo", "", "undo")
@@ -88,8 +87,10 @@ class Controls(QWidget):
         )
         self.overlap_bar, self.recovery_bar = Bar(), Bar()
         self.objects = ObjectsPanel()
-        self.save_button = _button("Save session…", "Write all objects of this image, with their clicks, to a file.")
-        self.load_button = _button("Load session…", "Bring back the objects of a session file of this image.")
+        self.save_button = make_button(
+            "Save session…", "Write all objects of this image, with their clicks, to a file."
+        )
+        self.load_button = make_button("Load session…", "Bring back the objects of a session file of this image.")
         self.panels = QVBoxLayout()
         self.progress = _busy_bar()
         self.status = _status_line()
@@ -148,8 +149,8 @@ class Controls(QWidget):
         layout.addWidget(fold("Model and device", self._forms[1].native, opened=False))
         layout.addWidget(self.start_button)
         layout.addWidget(self.recovery_bar)
-        layout.addLayout(_row(self.positive, self.negative))
-        layout.addLayout(_row(self.undo_button, self.redo_button, self.clear_button))
+        layout.addLayout(make_row(self.positive, self.negative))
+        layout.addLayout(make_row(self.undo_button, self.redo_button, self.clear_button))
         layout.addWidget(self._forms[2].native)
         layout.addWidget(self.accept_button)
         layout.addWidget(self.overlap_bar)
@@ -157,7 +158,7 @@ class Controls(QWidget):
         layout.addWidget(self.status)
         layout.addWidget(fold("List of objects", self.objects))
         layout.addLayout(self.panels)
-        layout.addLayout(_row(self.save_button, self.load_button))
+        layout.addLayout(make_row(self.save_button, self.load_button))
         layout.addStretch(1)
         area.setWidget(inner)
         area.setWidgetResizable(True)
@@ -219,20 +220,7 @@ def fold(title: str, content: QWidget, *, opened: bool = True) -> QCollapsible:
     return part
 
 
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    return button
-
-
 def _form(*parts: Any) -> Container:
     container = Container(widgets=list(parts), labels=True)
     container.margins = (0, 0, 0, 0)
     return container
-
-
-def _row(*buttons: QPushButton) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for button in buttons:
-        row.addWidget(button)
-    return row

@@ -13,13 +13,11 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QGridLayout,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QProgressBar,
     QPushButton,
     QSpinBox,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -27,6 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_ois._napari.candidates import Candidates, check_found
 from napari_ois._napari.jobs import Job
+from napari_ois._napari.parts import make_row, make_table, pressed
 from napari_ois._napari.predictors import SMALL
 from napari_ois.errors import InputError, OISError
 from napari_ois.segmentation.lazy_plane import is_large
@@ -92,7 +91,10 @@ class EverythingPanel(QWidget):
         self.progress.setFormat("%v of %m prompts")
         self.status = QLabel()
         self.status.setWordWrap(True)
-        self.table = _table()
+        self.table = make_table(HEADERS, TABLE_HEIGHT)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.table.setToolTip("The best first. A click shows one alone, a double click picks it.")
         self._lay_out()
         for button, action in (
             (self.find_button, widget.find_everything),
@@ -100,7 +102,7 @@ class EverythingPanel(QWidget):
             (self.pick_button, widget.pick_candidates),
             (self.accept_button, widget.accept_candidates),
         ):
-            button.clicked.connect(partial(_press, action))
+            button.clicked.connect(pressed(action))
         for limit in (self.score, self.stability):
             limit.valueChanged.connect(self._filter)
         self.table.itemSelectionChanged.connect(self._on_row)
@@ -262,11 +264,11 @@ class EverythingPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
-        layout.addLayout(_row(self.find_button, self.cancel_button))
+        layout.addLayout(make_row(self.find_button, self.cancel_button))
         layout.addWidget(self.progress)
         layout.addWidget(self.status)
         layout.addWidget(self.table)
-        layout.addLayout(_row(self.pick_button, self.accept_button))
+        layout.addLayout(make_row(self.pick_button, self.accept_button))
 
 
 def _look(read: Callable[[], Any], depth: Any, grid: int, closer: int, predictor: PredictorLike) -> Iterator[Any]:
@@ -290,11 +292,6 @@ def _tell(error: BaseException) -> None:
     show_warning(str(error))
 
 
-def _press(action: Callable[[], None], checked: bool = False) -> None:
-    """Call an action without what Qt says of a button."""
-    action()
-
-
 def _share(value: float, tip: str) -> QDoubleSpinBox:
     box = QDoubleSpinBox()
     box.setRange(LOOSE, 1.0)
@@ -309,24 +306,3 @@ def _button(text: str, tip: str) -> QPushButton:
     button.setToolTip(tip)
     button.setMinimumWidth(40)  # the dock's width is not ours to widen
     return button
-
-
-def _row(*parts: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for part in parts:
-        row.addWidget(part)
-    return row
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(HEADERS))
-    table.setHorizontalHeaderLabels(HEADERS)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys are for the viewer
-    table.verticalHeader().hide()
-    table.verticalHeader().setDefaultSectionSize(22)
-    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-    table.setMinimumHeight(TABLE_HEIGHT)
-    table.setToolTip("The best first. A click shows one alone, a double click picks it.")
-    return table

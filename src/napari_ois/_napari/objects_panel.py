@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import QModelIndex, QSize, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QPushButton, QTableView, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QTableView, QVBoxLayout, QWidget
 
 from napari_ois._napari.key_button import KeyButton
 from napari_ois._napari.object_model import NAME, SLICE, STATE, ObjectModel, Row
+from napari_ois._napari.parts import make_button
 
 TABLE_HEIGHT = 140
 
@@ -47,14 +48,14 @@ class ObjectsPanel(QWidget):
             "A double click on its row does the same.",
             "reopen_object",
         )
-        self.new_button = _button("New", "Begin another object; the one that you are at stays open.")
-        self.seed_button = _button(
+        self.new_button = make_button("New", "Begin another object; the one that you are at stays open.")
+        self.seed_button = make_button(
             "Seed from the selected label",
             "Begin an object from the label that is selected in the active Labels layer: pick one there "
             "(napari's picker, key L), then press this.",
         )
-        self.colour_button = _button("Colour…", "Give the object another colour.")
-        self.delete_button = _button("Delete", "Delete the object, also from the labels; can be undone.")
+        self.colour_button = make_button("Colour…", "Give the object another colour.")
+        self.delete_button = make_button("Delete", "Delete the object, also from the labels; can be undone.")
         buttons = QGridLayout()
         for place, button in (
             ((0, 0), self.previous_button), ((0, 1), self.next_button), ((0, 2), self.new_button),
@@ -137,9 +138,3 @@ class _Table(QTableView):
     def sizeHint(self) -> QSize:
         """As high as a handful of objects; the dock's width is not ours to widen."""
         return QSize(200, TABLE_HEIGHT)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

@@ -17,6 +17,7 @@ from napari_ois._napari import order_request as ask
 from napari_ois._napari.order_form import OrderForm
 from napari_ois._napari.order_layers import OrderLayers, shown_depth
 from napari_ois._napari.order_task import OrderTask
+from napari_ois._napari.parts import pressed
 from napari_ois._napari.plane import Plane
 from napari_ois.errors import InputError, OISError
 
@@ -69,7 +70,7 @@ class OrderPanel(QWidget):
             (self.preview_button, self.preview), (self.use_button, self.use), (self.cancel_button, self.cancel),
         ):  # fmt: skip
             buttons.addWidget(button)
-            button.clicked.connect(partial(_press, action))
+            button.clicked.connect(pressed(action))
         layout.addLayout(buttons)
         for part in (self.bar, self.result, self.in_use):
             layout.addWidget(part)
@@ -291,7 +292,3 @@ def _geometry(layer: Image) -> dict[str, Any]:
     return {
         name: getattr(layer, name) for name in ("scale", "translate", "rotate", "shear", "units", "axis_labels")
     } | {"affine": layer.affine.affine_matrix}
-
-
-def _press(action: Any, checked: bool = False) -> None:
-    action()

@@ -21,6 +21,7 @@ from napari_ois._napari.dragging import Dragging
 from napari_ois._napari.embedding import Embedding
 from napari_ois._napari.inquiry import Inquiry, question_about
 from napari_ois._napari.layers import SessionLayers
+from napari_ois._napari.parts import pressed
 from napari_ois._napari.plane import displayed_plane
 from napari_ois._napari.regional import RegionOutline, shown_part
 from napari_ois._napari.sight import Sight
@@ -230,7 +231,7 @@ class Session(QObject):
             self.layers.clicks.bind_key(key, None, overwrite=True)
         self._keys = keys
         for key, action in keys.items():
-            self.layers.clicks.bind_key(key, partial(_press, action), overwrite=True)
+            self.layers.clicks.bind_key(key, pressed(action), overwrite=True)
 
     def keep_strokes(self) -> None:
         """Note what the user has painted on the preview since it was shown."""
@@ -382,8 +383,3 @@ class Session(QObject):
     def _on_inspected(self, result: Inspected) -> None:
         if self.active and result.question == question_about(self.object):
             self.inspected.emit(result)
-
-
-def _press(action: Callable[[], None], layer: Any) -> None:
-    """Call an action without the layer that napari passes to a key's function."""
-    action()

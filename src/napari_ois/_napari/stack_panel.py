@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QGridLayout,
-    QHBoxLayout,
     QHeaderView,
     QLabel,
     QProgressBar,
-    QPushButton,
     QSpinBox,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_ois._napari.parts import make_button, make_row, make_table
 from napari_ois._napari.stack_work import DIRECTIONS
 
 if TYPE_CHECKING:
@@ -55,17 +52,21 @@ class StackPanel(QWidget):
         self.reach.setRange(0, 99999)
         self.reach.setSpecialValueText("all")
         self.reach.setToolTip("How many slices to go at most, beyond those that you have clicked on.")
-        self.propagate_button = _button("Propagate", "Carry the object through the stack; clicks go between.")
-        self.cancel_button = _button("Cancel", "Fill no further slice; what is filled stays.")
-        self.settle_button = _button(
+        self.propagate_button = make_button("Propagate", "Carry the object through the stack; clicks go between.")
+        self.cancel_button = make_button("Cancel", "Fill no further slice; what is filled stays.")
+        self.settle_button = make_button(
             "Slice is right", "Settle the slice that you see; only its neighbours follow anew."
         )
-        self.end_button = _button("Ends before", "The object is not on the slice that you see, nor beyond.")
-        self.accept_button = _button("Accept stack", "Write all slices into the labels, with one id and as one step.")
-        self.discard_button = _button("Discard", "Forget what was propagated; your clicks stay.")
+        self.end_button = make_button("Ends before", "The object is not on the slice that you see, nor beyond.")
+        self.accept_button = make_button(
+            "Accept stack", "Write all slices into the labels, with one id and as one step."
+        )
+        self.discard_button = make_button("Discard", "Forget what was propagated; your clicks stay.")
         self.progress = QProgressBar()
         self.progress.setFormat("%v of %m slices")
-        self.table = _table()
+        self.table = make_table(HEADERS, TABLE_HEIGHT)
+        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.table.horizontalHeader().setStretchLastSection(True)
         self.status = QLabel()
         self.status.setWordWrap(True)
         self._lay_out()
@@ -100,12 +101,12 @@ class StackPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
-        layout.addLayout(_row(self.propagate_button, self.cancel_button))
+        layout.addLayout(make_row(self.propagate_button, self.cancel_button))
         layout.addWidget(self.progress)
         layout.addWidget(self.status)
         layout.addWidget(self.table)
-        layout.addLayout(_row(self.settle_button, self.end_button))
-        layout.addLayout(_row(self.accept_button, self.discard_button))
+        layout.addLayout(make_row(self.settle_button, self.end_button))
+        layout.addLayout(make_row(self.accept_button, self.discard_button))
 
     def _propagate(self) -> None:
         reach = self.reach.value() or None
@@ -163,30 +164,3 @@ def _say(active: bool, work: StackWork | None) -> str:
     flagged = len(work.stack.review())
     look = f"{flagged} to look at." if flagged else "None is in doubt."
     return f"{work.name}: {where}, {len(work.stack.keys)} settled. {look} Click on any slice to correct it."
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
-
-
-def _row(*buttons: QPushButton) -> QHBoxLayout:
-    row = QHBoxLayout()
-    for button in buttons:
-        row.addWidget(button)
-    return row
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(HEADERS))
-    table.setHorizontalHeaderLabels(HEADERS)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys are for the viewer
-    table.verticalHeader().hide()
-    table.verticalHeader().setDefaultSectionSize(22)
-    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-    table.horizontalHeader().setStretchLastSection(True)
-    table.setMinimumHeight(TABLE_HEIGHT)
-    return table

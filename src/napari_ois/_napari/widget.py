@@ -20,6 +20,7 @@ from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.everything_verbs import EverythingVerbs
 from napari_ois._napari.holder import Holder
 from napari_ois._napari.panels import PANELS
+from napari_ois._napari.parts import pressed
 from napari_ois._napari.plane import image_shape, show_plane
 from napari_ois._napari.predictors import PredictorFactory
 from napari_ois._napari.preferences import Store, open_store
@@ -28,7 +29,6 @@ from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker
 from napari_ois.errors import OISError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import napari
@@ -114,7 +114,7 @@ class OISWidget(EverythingVerbs, AheadVerbs):
             (self.save_button, self.save_session),
             (self.load_button, self.load_session),
         ):
-            button.clicked.connect(partial(_press, action))
+            button.clicked.connect(pressed(action))
         self.objects.chosen.connect(self.show_object)
         self.objects.reopened.connect(self.reopen_object)
         self.objects.renamed.connect(self.rename_object)
@@ -391,8 +391,3 @@ class OISWidget(EverythingVerbs, AheadVerbs):
 
 def _nothing() -> None:
     pass
-
-
-def _press(action: Callable[[], None], checked: bool = False) -> None:
-    """Call an action without what Qt says of a button."""
-    action()
