@@ -9,10 +9,8 @@ from magicgui.widgets import ComboBox, Container, create_widget
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QFrame,
     QLabel,
     QProgressBar,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -22,7 +20,7 @@ from napari_ois._napari import settings
 from napari_ois._napari.bar import Bar
 from napari_ois._napari.key_button import KeyButton, show_keys
 from napari_ois._napari.objects_panel import ObjectsPanel
-from napari_ois._napari.parts import make_button, make_row
+from napari_ois._napari.parts import make_button, make_row, scrolled
 from napari_ois._napari.preferences import Preferences
 from napari_ois.annotation.history import History
 from napari_ois.checkpoints import list_models
@@ -141,8 +139,7 @@ class Controls(QWidget):
     def _lay_out(self) -> None:
         """Stack the parts; on a low screen they scroll, so that the window need not be as high as they are."""
         self.setMinimumWidth(MINIMUM_WIDTH)
-        inner, area = QWidget(), QScrollArea()
-        layout = QVBoxLayout(inner)
+        layout = scrolled(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(4)
         layout.addWidget(self._forms[0].native)
@@ -160,13 +157,6 @@ class Controls(QWidget):
         layout.addLayout(self.panels)
         layout.addLayout(make_row(self.save_button, self.load_button))
         layout.addStretch(1)
-        area.setWidget(inner)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
 
 
 def _model_choice() -> ComboBox:

@@ -16,13 +16,14 @@ from napari.utils import DirectLabelColormap
 from napari.utils.notifications import show_info, show_warning
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QWidget
 from superqt import QLabeledDoubleSlider
 from superqt.utils import qdebounced
 
 from napari_ois._napari import settings
 from napari_ois._napari.commands import docked
 from napari_ois._napari.inspector_plot import ProfilePlot
+from napari_ois._napari.parts import scrolled
 from napari_ois._napari.plane import image_array
 from napari_ois.errors import InputError
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 WAITING = "Click on an object; then its order is shown here."
 KINDS = (("with order", "order"), ("without order", "plain"), ("object-aware", "object"))
 MEAN = ("mean of all", None)
+MINIMUM_HEIGHT = 360
+"""Pixels: down to the histogram without scrolling, where the docks share the window."""
 DEBOUNCE = 150
 """Milliseconds that the slider must rest."""
 HOVER = "Move over the image to read depth, order and attention."
@@ -136,7 +139,8 @@ class OrderInspector(QWidget):
         self.save_button = QPushButton("Save figure…")
         self.save_button.setToolTip("Clicks, mask, depth, order maps and attention side by side.")
         self.save_button.clicked.connect(lambda: self.save_figure())
-        layout = QVBoxLayout(self)
+        self.setMinimumHeight(MINIMUM_HEIGHT)
+        layout = scrolled(self)
         layout.addWidget(QLabel("Strength of order"))
         layout.addWidget(self.strength)
         layout.addWidget(self.sentence)

@@ -7,7 +7,16 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractItemView, QHBoxLayout, QPushButton, QTableWidget, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QTableWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 
 def make_button(text: str, tooltip: str) -> QPushButton:
@@ -23,6 +32,25 @@ def make_row(*parts: QWidget) -> QHBoxLayout:
     for part in parts:
         made.addWidget(part)
     return made
+
+
+def scrolled(owner: QWidget) -> QVBoxLayout:
+    """A layout inside of a widget that scrolls where the dock is lower than its parts, which are never squeezed.
+
+    Parameters
+    ----------
+    owner : QWidget
+        Without a layout; it gets one.
+    """
+    inner, area = QWidget(), QScrollArea()
+    area.setWidget(inner)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    outer = QVBoxLayout(owner)
+    outer.setContentsMargins(0, 0, 0, 0)
+    outer.addWidget(area)
+    return QVBoxLayout(inner)
 
 
 def make_table(headers: Sequence[str], height: int) -> QTableWidget:
