@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from napari.layers import Image
 
 from napari_ois._napari import order_request as ask
@@ -18,6 +20,7 @@ from napari_ois._napari.widget import OISWidget
 from napari_ois.annotation import load_session
 from napari_ois.segmentation.depth import depth_key, prepare_depth
 from napari_ois.segmentation.order_files import map_file
+from napari_ois.segmentation.order_sources import Estimated
 from napari_ois.segmentation.stack_sources import Projection
 
 RANGES = np.linspace(5, 1, 60 * 80).reshape(60, 80)
@@ -236,6 +239,29 @@ def test_what_does_not_fit_is_said(started, panel, viewer, qtbot, notes) -> None
     panel.use()
     assert "no stack" in notes[-1]
     assert started.session.order == ""
+
+
+def test_another_model_s_depth_is_taken(started, panel, monkeypatch, qtbot) -> None:
+    """The network is a stand-in whose depth is the red channel; its loading is tested on its own floor."""
+
+    class Red(torch.nn.Module):
+        def embed_image(self, image: torch.Tensor, depth: torch.Tensor | None = None) -> SimpleNamespace:
+            return SimpleNamespace(depth=image[:, :1], raw_depth=image[:, :1])
+
+    asked = []
+
+    def load_model(name: str) -> tuple[torch.nn.Module, SimpleNamespace]:
+        asked.append(name)
+        return Red(), SimpleNamespace(preset="ois-vits", available=False, note="no weights for masks")
+
+    monkeypatch.setattr("napari_ois.checkpoints.load_model", load_model)
+    panel.form.model.choices = ["ois-vits"]
+    choose(panel, ask.MODEL, model="ois-vits")
+    take(qtbot, panel, started)
+    expected = Estimated("ois-vits").compute(started.session.image.data).depth
+    assert asked == ["ois-vits", "ois-vits"]
+    assert np.ptp(expected) > 0.5
+    assert started.session.order == depth_key(expected)
 
 
 def test_the_record_is_json(viewer, stack) -> None:
