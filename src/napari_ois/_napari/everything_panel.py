@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 
 from napari_ois._napari.candidates import Candidates, check_found
 from napari_ois._napari.jobs import Job
-from napari_ois._napari.parts import make_row, make_table, pressed
+from napari_ois._napari.parts import make_button, make_row, make_table, pressed
 from napari_ois._napari.predictors import SMALL
 from napari_ois.errors import InputError, OISError
 from napari_ois.segmentation.lazy_plane import is_large
@@ -302,7 +302,6 @@ def _share(value: float, tip: str) -> QDoubleSpinBox:
 
 
 def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
+    button = make_button(text, tip)
     button.setMinimumWidth(40)  # the dock's width is not ours to widen
     return button
