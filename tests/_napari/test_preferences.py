@@ -202,3 +202,18 @@ def test_another_precision_loads_the_model_anew(viewer, make, qtbot, monkeypatch
         with qtbot.waitSignal(widget.embedded):
             widget.start()
     assert made == [{}, {}, {"input_size": 256}]
+
+
+def test_the_size_of_the_cache_reaches_the_disk(monkeypatch, tmp_path: Path) -> None:
+    from napari_ois._napari import predictors
+
+    monkeypatch.setenv("NAPARI_OIS_CACHE", str(tmp_path))
+    assert "cache_gb" not in Preferences().model_options
+    options = Preferences(cache_gb=3).model_options
+    assert options == {"cache_gb": 3}
+    kept = predictors._cache(predictors.SMALL, options["cache_gb"]).store
+    assert kept is not None and kept.folder == tmp_path and kept._limit == 3_000_000_000
+    assert predictors._cache(predictors.SMALL, 0).store is None
+    assert predictors._cache(predictors.SMALL - 1, 3).store is None
+    with pytest.raises(InputError, match="from 1 to 1024, or 0"):
+        Preferences(cache_gb=-1)

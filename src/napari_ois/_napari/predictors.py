@@ -66,8 +66,17 @@ PredictorFactory = Callable[[str, str], PredictorLike]
 """Makes a predictor from the names of a model and a device."""
 
 
-def make_predictor(model: str, device: str, **options: Any) -> PredictorLike:
-    """Load a model, with options of :class:`napari_ois.Predictor`; imports torch, so only in the worker's thread."""
+def make_predictor(model: str, device: str, *, cache_gb: float | None = None, **options: Any) -> PredictorLike:
+    """Load a model; imports torch, so only in the worker's thread.
+
+    Parameters
+    ----------
+    model, device : str
+    cache_gb : float, optional
+        Gigabytes of embeddings kept on disk; 0 keeps none there.
+    **options
+        Of :class:`napari_ois.Predictor`.
+    """
     from napari_ois.segmentation.predictor import Predictor
 
     predictor = Predictor(model, device=device, **options)
@@ -75,16 +84,18 @@ def make_predictor(model: str, device: str, **options: Any) -> PredictorLike:
     if info is not None and info.available and (info.parameters < SMALL or predictor.device != "cpu"):
         _warm_up(predictor)
     if info is not None and info.sha256:
-        predictor.keep_embeddings(_cache(info.parameters))
+        predictor.keep_embeddings(_cache(info.parameters, cache_gb))
     return predictor
 
 
-def _cache(parameters: int) -> EmbeddingCache:
+def _cache(parameters: int, gigabytes: float | None) -> EmbeddingCache:
     """What was embedded is kept: in memory, and on disk where it takes long."""
     from napari_ois.segmentation.embedding_cache import EmbeddingCache
     from napari_ois.segmentation.embedding_store import default_folder
 
-    return EmbeddingCache(default_folder() if parameters >= SMALL else None)
+    if parameters < SMALL or gigabytes == 0:
+        return EmbeddingCache()
+    return EmbeddingCache(default_folder(), disk=None if gigabytes is None else int(gigabytes * 1e9))
 
 
 def _warm_up(predictor: Predictor) -> None:

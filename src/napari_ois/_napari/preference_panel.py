@@ -29,6 +29,11 @@ LABELS = {
         "Longest side of the network's input in pixels, from 32; 0 is what the quality says. More is finer and "
         "slower. At the next Start.",
     ),
+    "cache_gb": (
+        "Cache (GB)",
+        "Embeddings kept on disk, so that an image seen before opens at once; 0 keeps none. The compact model embeds "
+        "too fast to need it. At the next Start.",
+    ),
     "positive_colour": ("+ colour", "Of positive clicks, as #rrggbb."),
     "negative_colour": ("− colour", "Of negative clicks, as #rrggbb."),
     "key_toggle_polarity": ("Key: + or −", "Switches between positive and negative clicks."),
@@ -86,5 +91,5 @@ def _part(one: Any) -> Any:
         return ComboBox(choices=one.metadata["choices"], **shown)
     if "range" in one.metadata:
         low, high = one.metadata["range"]
-        return SpinBox(min=low, max=high, step=32, value=low, **shown)
+        return SpinBox(min=low, max=high, step=one.metadata["least"], value=low, **shown)
     return CheckBox(value=True, **shown) if isinstance(one.default, bool) else LineEdit(**shown)

@@ -22,9 +22,11 @@ from napari_ois.segmentation.quality import QUALITIES
 LOG = logging.getLogger(__name__)
 
 PRECISIONS = ("auto", "fp32", "half", "bf16", "fp16")
-MOST_INPUT, MOST_KEPT = 4096, 64
+MOST_INPUT = 4096
+KEPT, MOST_KEPT = 8, 1024
+"""Gigabytes of embeddings on disk, by default and at most."""
 GROUPS = {
-    "inference": ("device", "precision", "quality", "input_size"),
+    "inference": ("device", "precision", "quality", "input_size", "cache_gb"),
     "colours": ("positive_colour", "negative_colour"),
     "keys": tuple(f"key_{verb}" for verb in settings.KEYS),
     "journal": ("keep_journal", "journal_folder"),
@@ -48,6 +50,8 @@ class Preferences:
         How large the network's input is, in a word; ``auto`` is what suits the device.
     input_size : int
         Its longest side in pixels, or 0 for what the quality says: more is finer and slower.
+    cache_gb : int
+        Gigabytes of embeddings kept on disk, of models that take long to embed; 0 keeps them in memory only.
     positive_colour, negative_colour : str
         Of clicks, ``"#rrggbb"``.
     key_... : str
@@ -61,7 +65,8 @@ class Preferences:
     device: str = _choice("auto", settings.DEVICES)
     precision: str = _choice("auto", PRECISIONS)
     quality: str = _choice("auto", ("auto", *QUALITIES))
-    input_size: int = field(default=0, metadata={"range": (0, MOST_INPUT)})
+    input_size: int = field(default=0, metadata={"range": (0, MOST_INPUT), "least": 32})
+    cache_gb: int = field(default=KEPT, metadata={"range": (0, MOST_KEPT), "least": 1})
     positive_colour: str = field(default=settings.COLORS[settings.POSITIVE], metadata={"colour": True})
     negative_colour: str = field(default=settings.COLORS[settings.NEGATIVE], metadata={"colour": True})
     key_toggle_polarity: str = _choice(settings.KEYS["toggle_polarity"], settings.FREE_KEYS)
@@ -97,8 +102,10 @@ class Preferences:
 
     @property
     def model_options(self) -> dict[str, Any]:
-        """How a model is loaded: keyword arguments of :class:`napari_ois.Predictor` that are not its defaults."""
+        """How a model is loaded: keyword arguments of :func:`make_predictor` that are not its defaults."""
         options: dict[str, Any] = {} if self.precision == "auto" else {"precision": self.precision}
+        if self.cache_gb != KEPT:
+            options["cache_gb"] = self.cache_gb
         if self.input_size:
             return {**options, "input_size": self.input_size}
         return options if self.quality == "auto" else {**options, "input_size": self.quality}
@@ -120,9 +127,9 @@ def _check(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     if "choices" in limits and value not in limits["choices"]:
         raise InputError(f"{name} cannot be {value!r}; choose one of {', '.join(limits['choices'])}.")
     if "range" in limits:
-        low, high = limits["range"]
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high or 0 < value < 32:
-            raise InputError(f"{name} cannot be {value!r}; give a whole number from 32 to {high}, or 0.")
+        (low, high), least = limits["range"], limits["least"]
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high or 0 < value < least:
+            raise InputError(f"{name} cannot be {value!r}; give a whole number from {least} to {high}, or 0.")
     if "colour" in limits and not re.fullmatch("#[0-9a-fA-F]{6}", str(value)):
         raise InputError(f'{name} cannot be "{value}"; write a colour as #rrggbb, like #ff8800.')
     if name == "keep_journal" and not isinstance(value, bool):
