@@ -110,10 +110,13 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, object]:
         height, width = geometry.input_shape
         box = (height // 4, width // 4, height * 3 // 4, width * 3 // 4)
         maps = model.encoder(image) if options.plain else ()
+        given = (points, labels, previous)
         for _ in range(options.plain):
             kept.append(once(lambda: model.decode_clicks(embedding, points, labels, previous)))
             other["whole"].append(once(lambda: model(image, points, labels, previous)))
-            other["plain"].append(once(lambda: plain_click(model, maps, embedding.depth, points, labels, previous)))
+            other["plain"].append(
+                once(partial(plain_click, model, maps, embedding.depth, *given, surface=embedding.surface))
+            )
             other["later"].append(once(lambda: model.decode_clicks(embedding, points, labels, previous, window=box)))
         limit = machine_limit(once, options.device)
     ratios = [round(statistics.median(runs) / statistics.median(kept), 2) if runs else "-" for runs in other.values()]

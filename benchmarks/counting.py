@@ -42,7 +42,7 @@ def gmacs(preset: str, input_shape: tuple[int, int], clicks: int = 4) -> dict[st
             network.decode_clicks(embedding, points, labels, depth, collapse=False)
         found["click"] = counter.get_total_flops() / 2e9
         with FlopCounterMode(display=False) as counter:
-            plain_click(network, maps, depth, points, labels, depth)
+            plain_click(network, maps, depth, points, labels, depth, surface=embedding.surface)
         found["plain"] = counter.get_total_flops() / 2e9
     return found
 

@@ -147,3 +147,11 @@ def test_hash_follows_the_file(tmp_path):
     assert file_hash(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     path.write_bytes(b"abcd")
     assert file_hash(path).startswith("88d4266fd4e6338d")
+
+
+@pytest.mark.parametrize("cues", [False, True])
+def test_weights_with_and_without_cues_both_load(tmp_path, cues):
+    network = build("ois-compact", cues=cues)
+    path = save_checkpoint(network.state_dict(), tmp_path / "own.safetensors", metadata={"preset": "ois-compact"})
+    loaded = make_network(read_checkpoint(path), path)
+    assert (loaded.cues is not None) == cues

@@ -18,6 +18,7 @@ COMPACT: dict[str, Any] = {
     "dense_order": True,
     "dense_previous": True,
     "sparse_features": True,
+    "cues": True,
     "mixer_widths": (8, 12),
     "min_depth_range": 0.1,
 }

@@ -14,7 +14,8 @@ def test_it_equals_the_plain_path(network, image, clicks, with_previous):
     with torch.inference_mode():
         embedding = network.embed_image(image)
         previous = network.decode_clicks(embedding, *clicks) if with_previous else None
-        plain = plain_click(network, network.encoder(image), embedding.depth, *clicks, previous)
+        maps, surface = network.encoder(image), embedding.surface
+        plain = plain_click(network, maps, embedding.depth, *clicks, previous, surface=surface)
         fast = network.decode_clicks(embedding, *clicks, previous)
     assert plain.abs().max() > 1e-3
     torch.testing.assert_close(fast, plain, rtol=1e-5, atol=1e-5 * float(plain.abs().max()))

@@ -23,7 +23,8 @@ def embedding(seed: int = 0, dtype: torch.dtype = torch.float32) -> ImageEmbeddi
     torch.manual_seed(seed)
     depth = torch.rand(1, 1, 32, 32)
     skips = tuple(torch.randn(1, 4, side, side).to(dtype) for side in (8, 16))
-    return ImageEmbedding(torch.randn(1, 8, 8, 8).to(dtype), skips, depth, 3 * depth, torch.rand(1, 64, 8))
+    surface = 9 * torch.rand(1, 4, 16, 16)
+    return ImageEmbedding(torch.randn(1, 8, 8, 8).to(dtype), skips, depth, 3 * depth, torch.rand(1, 64, 8), surface)
 
 
 def counted(predictor: Predictor) -> list[int]:
@@ -134,6 +135,7 @@ def test_it_comes_back_as_it_was_rounded(tmp_path: Path, dtype: torch.dtype) -> 
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     torch.testing.assert_close(back.depth, embedding().depth, rtol=0, atol=0)
     torch.testing.assert_close(back.position, embedding().position, rtol=0, atol=0)
+    torch.testing.assert_close(back.surface, embedding().surface, rtol=0, atol=0)
 
 
 def test_what_half_precision_cannot_hold_is_kept_in_full(tmp_path: Path) -> None:

@@ -139,6 +139,19 @@ def test_a_training_can_start_from_a_checkpoint(tmp_path, scenes):
     assert second.step == 0
 
 
+def test_cues_can_be_added_to_a_trained_model_but_not_dropped(tmp_path, scenes):
+    plain, cued = (replace(RECIPE, steps=1, switches={"cues": cues}) for cues in (False, True))
+    path = export(trained(plain, tmp_path / "first", scenes).checkpoint, tmp_path / "first.safetensors", {})
+    grown = Trainer(cued, tmp_path / "second", pack=None, scenes=scenes, start=path).model.eval()
+    network, _ = load_model(path)
+    image, clicks = torch.rand(1, 3, 64, 64), (torch.tensor([[[20.0, 30.0], [50.0, 8.0]]]), torch.tensor([[1, 0]]))
+    with torch.no_grad():  # at first they say nothing
+        torch.testing.assert_close(grown(image, *clicks), network(image, *clicks), rtol=1e-3, atol=1e-3)
+    path = export(trained(cued, tmp_path / "third", scenes).checkpoint, tmp_path / "third.safetensors", {})
+    with pytest.raises(InputError, match="other switches than the recipe"):
+        Trainer(plain, tmp_path / "fourth", pack=None, scenes=scenes, start=path)
+
+
 def test_a_start_for_another_network_is_refused(tmp_path, scenes, monkeypatch):
     recipe = replace(RECIPE, steps=1)
     path = export(trained(recipe, tmp_path / "first", scenes).checkpoint, tmp_path / "first.safetensors", {})

@@ -49,6 +49,9 @@ class Checkpoint:
     def switches(self) -> dict[str, Any]:
         """What differs from the preset: keyword arguments of ``build``."""
         given = json.loads(self.metadata.get("switches", "{}"))
+        cues = any(name.startswith("cues.") for name in self.state)
+        if cues != PRESETS[self.preset].switches.get("cues", False):
+            given["cues"] = cues  # weights of before the compact preset had them go on working
         return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
 
 

@@ -192,6 +192,13 @@ class DPTDecoder(nn.Module):
         return self.click_part(self.image_part(maps), output_size)
 
 
+def fine_width(decoder: DPTDecoder) -> int:
+    """Channels of a decoder's finest map, where fine prompts enter."""
+    last = decoder.convs[0]
+    assert isinstance(last, nn.Conv2d)
+    return last.out_channels
+
+
 def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(x.shape[-2:]) == tuple(size):
         return x

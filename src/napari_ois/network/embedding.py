@@ -30,6 +30,8 @@ class ImageEmbedding:
         Depth as the decoder gave it (or as it was given), before normalisation.
     position : (1, h * w, C) float32 tensor, optional
         Fourier code of the prompt grid's cells; made for each click where it was not kept.
+    surface : (B, 4, H / 2, W / 2) float32 tensor, optional
+        See :func:`napari_ois.network.surface.surface_of`; in networks that use cues.
     """
 
     features: Tensor
@@ -37,6 +39,7 @@ class ImageEmbedding:
     depth: Tensor
     raw_depth: Tensor
     position: Tensor | None = None
+    surface: Tensor | None = None
 
     @cached_property
     def cells(self) -> Tensor:
@@ -56,6 +59,7 @@ class ImageEmbedding:
             _pick(self.depth, index),
             _pick(self.raw_depth, index),
             self.position,
+            None if self.surface is None else self.surface.index_select(0, index),
         )
 
     def repeated(self, count: int) -> ImageEmbedding:
@@ -66,6 +70,7 @@ class ImageEmbedding:
             self.depth.expand(count, -1, -1, -1),
             self.raw_depth.expand(count, -1, -1, -1),
             self.position,
+            None if self.surface is None else self.surface.expand(count, -1, -1, -1),
         )
 
     def with_depth(self, depth: Tensor, *, min_range: float = 0.0) -> ImageEmbedding:
@@ -80,6 +85,7 @@ class ImageEmbedding:
             self.depth.to(device=device),
             self.raw_depth.to(device=device),
             None if self.position is None else self.position.to(device=device),
+            None if self.surface is None else self.surface.to(device=device),
         )
 
 
@@ -100,6 +106,8 @@ class Prompts:
         Object mask; None in the first round.
     key_bias : (B, 1, 1, N) tensor or None
         Log of how many slots a row stands for; None where all 48 are there.
+    fine : (B, F, H / 2, W / 2) tensor or None
+        Added to the finest of the decoder's maps; None in a network without cues.
     """
 
     image: Tensor
@@ -108,6 +116,11 @@ class Prompts:
     order: Tensor | None = None
     allowed: Tensor | None = None
     key_bias: Tensor | None = None
+    fine: Tensor | None = None
+
+    def onto(self, skips: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The decoder's finer maps, coarsest first, with what the clicks add to the finest."""
+        return skips if self.fine is None else (*skips[:-1], skips[-1] + self.fine)
 
 
 def _pick(maps: Tensor, index: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_ois.network.order import nearest_negative_order_map, positive_order_map
+from napari_ois.network.prompts import patchwise
+from napari_ois.network.surface import CUES
 
 ORDER_SHARPNESS = 8.0
 """How fast the sharpened order channels saturate: a depth distance of 1/8 already counts for 0.63."""
@@ -76,6 +78,37 @@ def click_features(image: Tensor, points: Tensor, labels: Tensor, patch: int) ->
     unit = torch.stack([(points[..., 1] + 0.5) / width, (points[..., 0] + 0.5) / height], dim=-1) * 2 - 1
     read = F.grid_sample(image, unit[:, None].to(image.dtype), align_corners=False, padding_mode="border")
     return read[:, :, 0].transpose(1, 2) * (labels >= 0)[..., None]
+
+
+class CuePrompt(nn.Module):
+    """A second dense prompt, made of cues: coarse for the prompt grid, fine for the decoder's finest fusion.
+
+    The maps of the first dense prompt come along, so that order and the mask before also reach the decoder where
+    borders are drawn. Both convolutions start at zero: a network that did without answers as before.
+
+    Parameters
+    ----------
+    dim, patch : int
+        Of the prompt grid.
+    fine_dim : int
+        Channels of the decoder's finest map.
+    maps : int
+        Channels of the first dense prompt.
+    """
+
+    def __init__(self, dim: int, patch: int, fine_dim: int, maps: int) -> None:
+        super().__init__()
+        cell = patch // 2
+        self.coarse = nn.Conv2d(CUES + maps, dim, kernel_size=cell, stride=cell)
+        self.fine = nn.Conv2d(CUES + maps, fine_dim, 3, padding=1)
+        for layer in (self.coarse, self.fine):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, cues: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed cues (B, 10, H / 2, W / 2) and maps (B, M, H, W); coarse (B, C, h, w) and fine (B, F, H / 2, W / 2)."""
+        both = torch.cat([cues, F.avg_pool2d(maps, 2)], dim=1).to(self.fine.weight.dtype)
+        return patchwise(self.coarse, both), self.fine(both.contiguous(memory_format=torch.channels_last))
 
 
 class ResidualUnit(nn.Module):

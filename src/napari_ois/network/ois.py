@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from napari_ois.network.attention import BlockAttention, PromptBlock, object_mask
-from napari_ois.network.decoder import DecoderFeatures, DPTDecoder
+from napari_ois.network.decoder import DecoderFeatures, DPTDecoder, fine_width
 from napari_ois.network.embedding import ImageEmbedding, Prompts
 from napari_ois.network.extensions import (
     ORDER_CHANNELS,
     PREVIOUS_CHANNELS,
     ContextMixer,
+    CuePrompt,
     DepthEncoder,
     click_features,
     order_channels,
@@ -33,6 +34,7 @@ from napari_ois.network.prompts import (
     arrange_slots,
     disk_map,
 )
+from napari_ois.network.surface import click_cues, surface_of
 from napari_ois.network.window import Window
 
 
@@ -55,6 +57,9 @@ class OIS(nn.Module):
     dense_order, dense_previous, sparse_features : bool
         Extensions of the compact preset: order maps and the previous mask as channels of the dense prompt,
         and image features read at the clicks added to the sparse embeddings.
+    cues : bool
+        Extension of the compact preset: see :class:`CuePrompt`; needs the dense prompt, and a decoder whose finest
+        map has half the input's resolution.
     mixer_widths : (int, int), optional
         Extension of the compact preset: see :class:`ContextMixer`. None = no mixer.
     min_depth_range : float
@@ -78,6 +83,7 @@ class OIS(nn.Module):
         dense_order: bool = False,
         dense_previous: bool = False,
         sparse_features: bool = False,
+        cues: bool = False,
         mixer_widths: tuple[int, int] | None = None,
         min_depth_range: float = 0.0,
     ) -> None:
@@ -94,6 +100,7 @@ class OIS(nn.Module):
         extra = ORDER_CHANNELS * self.dense_order + PREVIOUS_CHANNELS * dense_previous
         self.sparse = SparseEmbedding(dim) if use_sparse else None
         self.dense = DenseEmbedding(dim, self.patch, extra_channels=extra) if use_dense else None
+        self.cues = CuePrompt(dim, self.patch, fine_width(mask_decoder), 2 + extra) if cues and use_dense else None
         self.depth_encoder = DepthEncoder(dim, self.patch) if encode_depth else None
         self.mixer = ContextMixer(dim, mixer_widths) if mixer_widths else None
         self.blocks = nn.ModuleList(
@@ -138,7 +145,8 @@ class OIS(nn.Module):
         if self.depth_encoder is not None:
             features = features + self.depth_encoder(normalized.to(features.dtype))
         position = None if self.sparse is None else self.sparse.code.grid(size, self.patch)
-        return ImageEmbedding(features, part.skips, normalized, raw, position)
+        surface = None if self.cues is None else surface_of(image)
+        return ImageEmbedding(features, part.skips, normalized, raw, position, surface)
 
     def decode_clicks(
         self,
@@ -203,12 +211,15 @@ class OIS(nn.Module):
         """Make prompts of clicks: the cheap half of :meth:`decode_clicks`, whose shapes follow the clicks."""
         size = embedding.input_size
         probability = None if previous is None else previous.float().sigmoid()
-        image = embedding.features
+        image, fine = embedding.features, None
         if self.dense is not None:
             maps = self._dense_maps(embedding, points, labels, probability, order_strength)
             image = image + self.dense(maps.to(image.dtype))
+            if self.cues is not None and embedding.surface is not None:
+                coarse, fine = self.cues(click_cues(embedding.surface, points, labels), maps)
+                image = image + coarse.to(image.dtype)
         if self.sparse is None:
-            return Prompts(image)
+            return Prompts(image, fine=fine)
         slots = arrange_slots(points, labels, collapse=collapse)
         initial = self.sparse(slots, size).to(image.dtype)
         if self.sparse_features:
@@ -223,7 +234,7 @@ class OIS(nn.Module):
             allowed = object_mask(probability, slots.labels.shape[1], slots.half, self.patch)
         key_bias = None if slots.log_count is None else slots.log_count[:, None, None].to(image.dtype)
         position = self.sparse.code.grid(size, self.patch) if embedding.position is None else embedding.position
-        return Prompts(image, initial, position.to(image.dtype), order, allowed, key_bias)
+        return Prompts(image, initial, position.to(image.dtype), order, allowed, key_bias, fine)
 
     def decode_prompts(
         self,
@@ -237,7 +248,7 @@ class OIS(nn.Module):
     ) -> Tensor:
         """Answer prompts: the dear half of :meth:`decode_clicks`; with 48 slots its shapes are always the same."""
         image = self.interact(prompts, strength=strength, trace=trace)
-        return self.mask_decoder.click_part(DecoderFeatures(image, skips), size, window).float()
+        return self.mask_decoder.click_part(DecoderFeatures(image, prompts.onto(skips)), size, window).float()
 
     def interact(self, prompts: Prompts, *, strength: float = 1.0, trace: list[BlockAttention] | None = None) -> Tensor:
         """Run the prompt blocks; (B, C, h, w) image features that know of the clicks."""

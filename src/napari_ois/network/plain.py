@@ -24,6 +24,8 @@ def plain_click(
     points: Tensor,
     labels: Tensor,
     previous: Tensor | None = None,
+    *,
+    surface: Tensor | None = None,
 ) -> Tensor:
     """Answer clicks from the encoder's maps by running all of decoder B.
 
@@ -38,21 +40,30 @@ def plain_click(
         Normalised.
     points, labels, previous
         See :meth:`OIS.decode_clicks`.
+    surface : (B, 4, H / 2, W / 2) tensor, optional
+        Of a network that uses cues.
 
     Returns
     -------
     (B, 1, H, W) float32 tensor of logits.
     """
+    fine: list[Tensor] = []
 
     def enter(features: Tensor) -> Tensor:
         trace: list[BlockAttention] = []
         if network.depth_encoder is not None:
             features = features + network.depth_encoder(depth.to(features.dtype))
-        embedding = ImageEmbedding(features, (), depth, depth)
+        embedding = ImageEmbedding(features, (), depth, depth, surface=surface)
         prompts = network.place_clicks(embedding, points, labels, previous, collapse=False)
+        if prompts.fine is not None:
+            fine.append(prompts.fine)
         return network.interact(prompts, trace=trace)
 
-    return plain_decoder(network.mask_decoder, maps, (depth.shape[-2], depth.shape[-1]), enter).float()
+    def enter_finely(finest: Tensor) -> Tensor:
+        return sum(fine, finest)
+
+    size = (depth.shape[-2], depth.shape[-1])
+    return plain_decoder(network.mask_decoder, maps, size, enter, enter_finely).float()
 
 
 def plain_decoder(
@@ -60,6 +71,7 @@ def plain_decoder(
     maps: Sequence[Tensor],
     output_size: tuple[int, int],
     enter: Callable[[Tensor], Tensor] = lambda features: features,
+    enter_finely: Callable[[Tensor], Tensor] = lambda features: features,
 ) -> Tensor:
     """DPT as its paper has it: each fusion adds the skip, resizes, then projects.
 
@@ -70,6 +82,8 @@ def plain_decoder(
     output_size : (H, W)
     enter : callable
         Changes the coarsest fusion's output: where prompts enter.
+    enter_finely : callable
+        Changes what goes into the finest fusion: where cues enter again.
 
     Returns
     -------
@@ -83,6 +97,8 @@ def plain_decoder(
     for level, layer in enumerate(decoder.fusion):
         if level > 0:
             x = x + layer.residual_layer1(fused[3 - level])
+        if level == len(decoder.fusion) - 1:
+            x = enter_finely(x)
         x = layer.residual_layer2(x)
         goal = fused[2 - level].shape[-2:] if level < 3 else [side * decoder.finest_scale for side in x.shape[-2:]]
         x = layer.projection(_resize(x, goal))

@@ -189,15 +189,19 @@ class DenseEmbedding(nn.Module):
         self.convolution = nn.Conv2d(2 + extra_channels, dim, kernel_size=patch, stride=patch)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Embed (B, 2 + extra, H, W) maps as (B, C, h, w).
+        """Embed (B, 2 + extra, H, W) maps as (B, C, h, w)."""
+        return patchwise(self.convolution, maps)
 
-        Kernel and stride are equal, so the convolution is a matrix product over unfolded cells; written so,
-        it trains several times faster on a CPU.
-        """
-        batch, channels, height, width = maps.shape
-        patch = self.convolution.stride[0]
-        grid = (height // patch, width // patch)
-        cells = maps.view(batch, channels, grid[0], patch, grid[1], patch)
-        cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(3)
-        embedded = F.linear(cells, self.convolution.weight.flatten(1), self.convolution.bias)
-        return embedded.permute(0, 3, 1, 2)
+
+def patchwise(convolution: nn.Conv2d, maps: Tensor) -> Tensor:
+    """Run a convolution whose kernel is its stride: (B, K, H, W) to (B, C, H / kernel, W / kernel).
+
+    It is a matrix product over unfolded cells; written so, it trains several times faster on a CPU.
+    """
+    batch, channels, height, width = maps.shape
+    patch = convolution.stride[0]
+    grid = (height // patch, width // patch)
+    cells = maps.view(batch, channels, grid[0], patch, grid[1], patch)
+    cells = cells.permute(0, 2, 4, 1, 3, 5).flatten(3)
+    embedded = F.linear(cells, convolution.weight.flatten(1), convolution.bias)
+    return embedded.permute(0, 3, 1, 2)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 FORMAT = 1
-LIMIT = 8 * 2**30
+LIMIT = 8 * 10**9
 """Bytes kept on disk."""
 FOLDER_VARIABLE = "NAPARI_OIS_CACHE"
 """Environment variable that moves the folder."""
@@ -94,7 +94,12 @@ class EmbeddingStore:
             skips = tuple(tensors[name].to(dtype) for name in names if name.startswith("skip"))
             os.utime(place / _MARK)
             return ImageEmbedding(
-                tensors["features"].to(dtype), skips, tensors["depth"], tensors["raw_depth"], tensors.get("position")
+                tensors["features"].to(dtype),
+                skips,
+                tensors["depth"],
+                tensors["raw_depth"],
+                tensors.get("position"),
+                tensors.get("surface"),
             )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
             LOG.warning("The kept embedding %s cannot be used (%s); it is made again.", place, error)
@@ -110,8 +115,9 @@ class EmbeddingStore:
         arrays: dict[str, NDArray[Any]] = {name: _half(values).cpu().numpy() for name, values in maps.items()}
         arrays["depth"] = embedding.depth.float().cpu().numpy()
         arrays["raw_depth"] = embedding.raw_depth.float().cpu().numpy()
-        if embedding.position is not None:
-            arrays["position"] = embedding.position.float().cpu().numpy()
+        for name, maybe in (("position", embedding.position), ("surface", embedding.surface)):
+            if maybe is not None:
+                arrays[name] = maybe.float().cpu().numpy()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             group = zarr.open_group(staging, mode="w")

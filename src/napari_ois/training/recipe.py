@@ -16,6 +16,7 @@ import torch
 from napari_ois.errors import InputError
 from napari_ois.network import OIS, PRESETS
 from napari_ois.training.batches import Phase
+from napari_ois.training.windows import WHOLE_IMAGE
 
 LOSSES = ("bce_dice", "nfl")
 SCHEDULES = ("cosine", "step")
@@ -55,6 +56,8 @@ class Recipe:
         Share of windows from real images, where made scenes are used too.
     objects : int
         Most objects of one window.
+    whole : float
+        Share of the windows that are not cut close which show the whole image, as a first click sees it.
     view : str
         "window", cut at many scales around objects, or "whole", the whole image as SegNext shows it.
     switches : dict
@@ -86,6 +89,7 @@ class Recipe:
     no_depth: float = 0.12
     real_share: float = 0.65
     objects: int = 3
+    whole: float = WHOLE_IMAGE
     view: str = "window"
     seed: int = 0
     switches: dict[str, Any] = field(default_factory=dict)

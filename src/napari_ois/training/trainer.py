@@ -114,6 +114,7 @@ class Trainer:
             real_share=recipe.real_share,
             objects=recipe.objects,
             view=recipe.view,
+            whole=recipe.whole,
             share=(self.team.number, self.team.size),
         )
         torch.manual_seed(recipe.seed)
@@ -266,7 +267,11 @@ class Trainer:
             network, info = load_model(start)
             if info.preset != preset:
                 raise InputError(f"{start} is for {info.preset}; give a checkpoint for {preset}.")
-            model.load_state_dict(network.state_dict())
+            own, given = set(model.state_dict()), set(network.state_dict())
+            # cues start at zero: a model from before they were there answers with them as it did
+            if any(not name.startswith("cues.") for name in own - given) or given - own:
+                raise InputError(f"{start} has other switches than the recipe; give one that was trained with them.")
+            model.load_state_dict(network.state_dict(), strict=False)
         elif PRESETS[preset].encoder == "vit":
             weights = local_depth_weights(preset, given=depth_weights, revision=None)
             load_depth_anything(model, weights)
