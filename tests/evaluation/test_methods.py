@@ -13,6 +13,7 @@ from napari_ois.evaluation.classical import FloodFill
 from napari_ois.evaluation.methods import Method, load_network, parse_model
 from napari_ois.network import build
 from napari_ois.network.extensions import ORDER_CHANNELS
+from napari_ois.network.surface import CUES
 from napari_ois.segmentation.predictor import Predictor
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3)).astype(np.uint8)
@@ -23,9 +24,9 @@ CLICKS = np.array([[20.0, 30.0], [5.0, 5.0]]), np.array([1, 0])
 def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
-    # as drawn, the blocks start without any say in the image features; a trained network's do
+    # as drawn, the blocks and the cues start without any say in the image features; a trained network's have one
     state = {
-        name: value + 0.05 * torch.randn_like(value) if name.startswith("blocks.") else value
+        name: value + 0.05 * torch.randn_like(value) if name.startswith(("blocks.", "cues.")) else value
         for name, value in build("ois-compact").state_dict().items()
     }
     return save_checkpoint(state, path, metadata={"preset": "ois-compact", "switches": {}}, half=False)
@@ -82,6 +83,8 @@ def test_without_order_is_the_same_network_that_is_told_nothing_of_order(checkpo
     assert network.dense.convolution.weight.shape[1] == whole.dense.convolution.weight.shape[1] - ORDER_CHANNELS
     told_nothing = copy.deepcopy(whole)
     told_nothing.dense.convolution.weight.data[:, 2 : 2 + ORDER_CHANNELS] = 0
+    for layer in (told_nothing.cues.coarse, told_nothing.cues.fine):
+        layer.weight.data[:, CUES + 2 : CUES + 2 + ORDER_CHANNELS] = 0
     for block in told_nothing.blocks:
         block.use_order = False
     torch.testing.assert_close(logits(network), logits(told_nothing))
@@ -90,7 +93,7 @@ def test_without_order_is_the_same_network_that_is_told_nothing_of_order(checkpo
 
 def test_every_part_can_be_left_out(checkpoint, whole):
     before = logits(whole)
-    for switch in ("use_sparse", "use_dense", "use_object", "dense_previous", "sparse_features"):
+    for switch in ("use_sparse", "use_dense", "use_object", "dense_previous", "sparse_features", "cues"):
         answer = logits(load_network(f"{checkpoint}:{switch}=false")[0])
         assert torch.isfinite(answer).all(), switch
         assert not torch.equal(answer, before), switch

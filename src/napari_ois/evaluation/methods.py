@@ -140,6 +140,7 @@ def load_network(name: str) -> tuple[OIS, ModelInfo]:
     from napari_ois.checkpoints import load_model, read_checkpoint
     from napari_ois.checkpoints.store import make_network
     from napari_ois.network.meta import build_on_meta
+    from napari_ois.network.surface import CUES
 
     model, given = parse_model(name)
     switches = {key: value for key, value in given.items() if key not in PREDICTOR_SWITCHES}
@@ -157,10 +158,14 @@ def load_network(name: str) -> tuple[OIS, ModelInfo]:
             f"{name} has a switch that the network does not know; write for instance use_order=false."
         ) from error
     before, after = _dense_parts(network), _dense_parts(build_on_meta(info.preset, **both))
+    cues = [("cues", CUES)]
+    # the weights that take the maps of the dense prompt, and what they take before them
+    with_maps = {"dense.convolution.weight": [], "cues.coarse.weight": cues, "cues.fine.weight": cues}
     state = {}
     for key, value in checkpoint.state.items():
         if key in wanted:
-            state[key] = _without_channels(value, before, after) if key == "dense.convolution.weight" else value
+            first = with_maps.get(key)
+            state[key] = value if first is None else _without_channels(value, first + before, first + after)
     lacking = [
         key
         for key, value in wanted.items()
