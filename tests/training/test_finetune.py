@@ -68,7 +68,7 @@ def test_three_images_are_enough_and_the_file_loads_wherever_models_are_chosen(d
     assert predictor.predict([(30, 30)], [1]).mask.shape == (64, 64)
     before, after = read_checkpoint(start), read_checkpoint(report.path)
     moved = {name for name in before.state if not torch.equal(before.state[name], after.state[name])}
-    assert moved and all(n.startswith(("blocks.", "dense.", "sparse.", "mask_decoder.")) for n in moved)
+    assert moved and all(n.startswith(("blocks.", "cues.", "dense.", "sparse.", "mask_decoder.")) for n in moved)
     assert after.metadata["licence"] == "CC0-1.0" and "metrics" not in after.metadata
     assert after.metadata["finetuned_from"].startswith(str(start))
 
