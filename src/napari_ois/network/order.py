@@ -66,10 +66,14 @@ def depth_at_clicks(depth: Tensor, points: Tensor) -> Tensor:
     -------
     (B, N) float tensor.
     """
-    height, width = depth.shape[-2:]
+    return depth.flatten(1).gather(1, pixel_under(points, depth.shape[-2], depth.shape[-1]))
+
+
+def pixel_under(points: Tensor, height: int, width: int) -> Tensor:
+    """The nearest pixel's number in row-major order; (B, N) of (B, N, 2) points, clipped to the map."""
     row = points[..., 0].round().long().clamp(0, height - 1)
     column = points[..., 1].round().long().clamp(0, width - 1)
-    return depth.flatten(1).gather(1, row * width + column)
+    return row * width + column
 
 
 def positive_reference(depths: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from napari_ois.network.order import pixel_under
+
 CUES = 10
 """Channels of :func:`click_cues`."""
-
-SURFACE_CHANNELS = 4
-"""Channels of :func:`surface_of`: three of colour, one of distance to the border."""
 
 ROUNDS = 3
 """Sweeps down, up, right and left, so often: paths with so many bends are followed to the end."""
@@ -103,9 +102,7 @@ def click_cues(surface: Tensor, points: Tensor, labels: Tensor) -> Tensor:
     """
     batch, _, height, width = surface.shape
     colour, border = surface[:, :3], surface[:, 3:]
-    row = (points[..., 0] / 2).round().long().clamp(0, height - 1)
-    column = (points[..., 1] / 2).round().long().clamp(0, width - 1)
-    place = row * width + column
+    place = pixel_under(points / 2, height, width)
     kinds = torch.stack([labels == 1, labels == 0], dim=1)
     start = torch.full((batch, 2, height * width), _OUTSIDE, device=surface.device)
     source = torch.full(kinds.shape, _OUTSIDE, device=surface.device).masked_fill(kinds, 0)
