@@ -149,9 +149,10 @@ def test_hash_follows_the_file(tmp_path):
     assert file_hash(path).startswith("88d4266fd4e6338d")
 
 
-@pytest.mark.parametrize("cues", [False, True])
-def test_weights_with_and_without_cues_both_load(tmp_path, cues):
-    network = build("ois-compact", cues=cues)
+@pytest.mark.parametrize(("cues", "appearance"), [(False, False), (True, False), (True, True)])
+def test_weights_of_before_cues_and_appearance_load_too(tmp_path, cues, appearance):
+    network = build("ois-compact", cues=cues, appearance=appearance)
     path = save_checkpoint(network.state_dict(), tmp_path / "own.safetensors", metadata={"preset": "ois-compact"})
     loaded = make_network(read_checkpoint(path), path)
     assert (loaded.cues is not None) == cues
+    assert loaded.appearance == appearance

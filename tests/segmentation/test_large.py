@@ -368,3 +368,15 @@ def test_the_inspector_reads_a_frame(tiny_network):
     assert inspection.attention(0).shape == seen.mask.shape
     assert inspection.change(predictor.again(seen, order_strength=0)).gained.shape == seen.mask.shape
     assert inspection.profile().inside.sum() == pytest.approx(1.0 if seen.mask.any() else 0.0)
+
+
+@pytest.mark.parametrize("appearance", [False, True])
+def test_a_first_answer_in_a_region_is_looked_at_again_by_a_network_that_counts_colours(network, appearance):
+    network.appearance = appearance
+    predictor = Predictor.from_network(network, input_size=256, multiple=32, device="cpu", close_up=False)
+    predictor.set_image(Painted())
+    network.previous.clear()
+    first = predictor.predict([(20_000, 30_000)], [1])
+    assert len(network.previous) == 1 + appearance
+    predictor.predict([(20_000, 30_000), (20_005, 30_000)], [1, 1], previous=first.state)
+    assert len(network.previous) == 2 + appearance

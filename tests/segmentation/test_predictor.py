@@ -318,6 +318,19 @@ def test_a_click_outside_of_the_close_up_widens_the_view(network):
     assert len(network.points[-1][0]) == 1  # what lies outside says nothing about what is inside
 
 
+def test_a_first_answer_is_looked_at_again_by_a_network_that_counts_colours(network):
+    """The fake's disk fills a 48 pixel input, so that there is no close-up."""
+    network.appearance = True
+    predictor = Predictor.from_network(network, input_size=48, multiple=16, device="cpu", close_up=True)
+    predictor.set_image(np.zeros((48, 48), np.float32))
+    first = predictor.predict([(24, 24)], [1])
+    assert [before is None for before in network.previous] == [True, False]
+    assert len(network.embedded) == 1
+    torch.testing.assert_close(first.state.before, network.previous[-1])
+    predictor.predict([(24, 24), (30, 24)], [1, 1], previous=first.state)
+    assert len(network.previous) == 3  # later clicks are answered once
+
+
 def test_without_close_ups_the_whole_image_is_seen(network):
     predictor = Predictor.from_network(network, input_size=256, multiple=32, device="cpu")
     predictor.set_image(np.zeros((1600, 1600), np.float32))

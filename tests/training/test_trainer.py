@@ -14,6 +14,7 @@ pytest.importorskip("cv2", reason="training needs the extra 'train'")
 
 from napari_ois.checkpoints import export, load_model
 from napari_ois.errors import InputError
+from napari_ois.network import OIS
 from napari_ois.training.batches import BatchStream, Phase
 from napari_ois.training.recipe import Recipe, learning_rate
 from napari_ois.training.scenes import write_cache
@@ -139,8 +140,9 @@ def test_a_training_can_start_from_a_checkpoint(tmp_path, scenes):
     assert second.step == 0
 
 
-def test_cues_can_be_added_to_a_trained_model_but_not_dropped(tmp_path, scenes):
-    plain, cued = (replace(RECIPE, steps=1, switches={"cues": cues}) for cues in (False, True))
+@pytest.mark.parametrize("added", ["cues", "appearance"])
+def test_what_starts_at_zero_can_be_added_to_a_trained_model_but_not_dropped(tmp_path, scenes, added):
+    plain, cued = (replace(RECIPE, steps=1, switches={added: there}) for there in (False, True))
     path = export(trained(plain, tmp_path / "first", scenes).checkpoint, tmp_path / "first.safetensors", {})
     grown = Trainer(cued, tmp_path / "second", pack=None, scenes=scenes, start=path).model.eval()
     network, _ = load_model(path)
@@ -183,3 +185,31 @@ def test_the_first_click_can_have_a_loss_of_its_own(tmp_path, scenes):
     assert float((of_first - of_last).norm() / of_last.norm()) > 1e-2
     wanted = (of_last + 0.5 * of_first) / 1.5
     assert float((of_both - wanted).norm() / wanted.norm()) < 1e-3
+
+
+def test_a_first_answer_can_be_looked_at_again_without_another_click(tmp_path, scenes, monkeypatch):
+    asked = []
+
+    def listening(self, embedding, points, labels, previous=None, **options):
+        logits = plainly(self, embedding, points, labels, previous, **options)
+        asked.append((int((labels >= 0).sum(dim=1).max()), previous, logits.detach()))
+        return logits
+
+    plainly = OIS.decode_clicks
+    monkeypatch.setattr(OIS, "decode_clicks", listening)
+    recipe = replace(RECIPE, again=1.0, rounds=(0.0, 1.0), random_start=0.0, steps=1)
+    trainer = Trainer(recipe, tmp_path, pack=None, scenes=scenes)
+    for step in range(12):
+        asked.clear()
+        teach(trainer.model, trainer.stream[0], recipe, step)
+        (clicks, before, first), (clicks_again, told, _), (clicks_after, _, _) = asked
+        assert (clicks, clicks_again) == (1, 1)
+        assert before is None
+        assert clicks_after <= 2
+        assert told.shape == first.shape
+        if torch.equal(told, first):
+            same = step
+        else:  # what a wider view would have said: smoother, and much the same
+            assert told.diff(dim=-1).abs().mean() < first.diff(dim=-1).abs().mean()
+            coarse = step
+    assert same != coarse

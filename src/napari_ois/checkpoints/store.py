@@ -21,6 +21,7 @@ from napari_ois.checkpoints.header import FORMAT, damaged, read_metadata
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import OIS, PRESETS
 from napari_ois.network.meta import build_on_meta, complete
+from napari_ois.network.surface import CUES
 
 _WHOLE_BELOW = 1024
 """Vectors and tensors up to this size stay in full precision: norms, sigma and the Fourier code need it, and
@@ -49,10 +50,23 @@ class Checkpoint:
     def switches(self) -> dict[str, Any]:
         """What differs from the preset: keyword arguments of ``build``."""
         given = json.loads(self.metadata.get("switches", "{}"))
-        cues = any(name.startswith("cues.") for name in self.state)
-        if cues != PRESETS[self.preset].switches.get("cues", False):
-            given["cues"] = cues  # weights of before the compact preset had them go on working
+        usual = PRESETS[self.preset].switches
+        # weights of before the compact preset had these go on working: the tensors say what is there
+        for name, there in (("cues", _has_cues(self.state)), ("appearance", _has_appearance(self.state))):
+            if there != usual.get(name, False):
+                given[name] = there
         return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+
+
+def _has_cues(state: Mapping[str, Tensor]) -> bool:
+    return "cues.fine.weight" in state
+
+
+def _has_appearance(state: Mapping[str, Tensor]) -> bool:
+    """Whether the cues' prompt takes more than cues and the maps of the first dense prompt."""
+    if not _has_cues(state) or "dense.convolution.weight" not in state:
+        return False
+    return state["cues.fine.weight"].shape[1] > CUES + state["dense.convolution.weight"].shape[1]
 
 
 def save_checkpoint(

@@ -140,7 +140,6 @@ def load_network(name: str) -> tuple[OIS, ModelInfo]:
     from napari_ois.checkpoints import load_model, read_checkpoint
     from napari_ois.checkpoints.store import make_network
     from napari_ois.network.meta import build_on_meta
-    from napari_ois.network.surface import CUES
 
     model, given = parse_model(name)
     switches = {key: value for key, value in given.items() if key not in PREDICTOR_SWITCHES}
@@ -157,15 +156,15 @@ def load_network(name: str) -> tuple[OIS, ModelInfo]:
         raise InputError(
             f"{name} has a switch that the network does not know; write for instance use_order=false."
         ) from error
-    before, after = _dense_parts(network), _dense_parts(build_on_meta(info.preset, **both))
-    cues = [("cues", CUES)]
-    # the weights that take the maps of the dense prompt, and what they take before them
-    with_maps = {"dense.convolution.weight": [], "cues.coarse.weight": cues, "cues.fine.weight": cues}
+    after = build_on_meta(info.preset, **both)
+    # the weights that take the maps of the dense prompt, with what they take now and then
+    dense = _dense_parts(network), _dense_parts(after)
+    cues = _cue_parts(network), _cue_parts(after)
+    with_maps = {"dense.convolution.weight": dense, "cues.coarse.weight": cues, "cues.fine.weight": cues}
     state = {}
     for key, value in checkpoint.state.items():
         if key in wanted:
-            first = with_maps.get(key)
-            state[key] = value if first is None else _without_channels(value, first + before, first + after)
+            state[key] = _without_channels(value, *with_maps[key]) if key in with_maps else value
     lacking = [
         key
         for key, value in wanted.items()
@@ -189,6 +188,14 @@ def _dense_parts(network: OIS) -> list[tuple[str, int]]:
     if network.dense_previous:
         parts.append(("previous", PREVIOUS_CHANNELS))
     return parts
+
+
+def _cue_parts(network: OIS) -> list[tuple[str, int]]:
+    """Channels of the cues' prompt in their order."""
+    from napari_ois.network.appearance import APPEARANCES
+    from napari_ois.network.surface import CUES
+
+    return [("cues", CUES), *_dense_parts(network), *([("appearance", APPEARANCES)] if network.appearance else [])]
 
 
 def _without_channels(weight: Any, before: list[tuple[str, int]], after: list[tuple[str, int]]) -> Any:

@@ -94,20 +94,37 @@ class CuePrompt(nn.Module):
         Channels of the decoder's finest map.
     maps : int
         Channels of the first dense prompt.
+    appearances : int
+        Channels of :func:`napari_ois.network.appearance.appearance`; 0 in a network that does without.
     """
 
-    def __init__(self, dim: int, patch: int, fine_dim: int, maps: int) -> None:
+    def __init__(self, dim: int, patch: int, fine_dim: int, maps: int, appearances: int = 0) -> None:
         super().__init__()
         cell = patch // 2
-        self.coarse = nn.Conv2d(CUES + maps, dim, kernel_size=cell, stride=cell)
-        self.fine = nn.Conv2d(CUES + maps, fine_dim, 3, padding=1)
+        channels = CUES + maps + appearances
+        self.coarse = nn.Conv2d(channels, dim, kernel_size=cell, stride=cell)
+        self.fine = nn.Conv2d(channels, fine_dim, 3, padding=1)
         for layer in (self.coarse, self.fine):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, cues: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Embed cues (B, 10, H / 2, W / 2) and maps (B, M, H, W); coarse (B, C, h, w) and fine (B, F, H / 2, W / 2)."""
-        both = torch.cat([cues, F.avg_pool2d(maps, 2)], dim=1).to(self.fine.weight.dtype)
+    def forward(self, cues: Tensor, maps: Tensor, looks: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Embed what is known of the clicks.
+
+        Parameters
+        ----------
+        cues : (B, 10, H / 2, W / 2) tensor
+        maps : (B, M, H, W) tensor
+        looks : (B, 4, H / 2, W / 2) tensor, optional
+            Appearance.
+
+        Returns
+        -------
+        coarse : (B, C, h, w) tensor
+        fine : (B, F, H / 2, W / 2) tensor
+        """
+        parts = [cues, F.avg_pool2d(maps, 2)] + ([] if looks is None else [looks])
+        both = torch.cat(parts, dim=1).to(self.fine.weight.dtype)
         return patchwise(self.coarse, both), self.fine(both.contiguous(memory_format=torch.channels_last))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from napari_ois.network.appearance import APPEARANCES, appearance
 from napari_ois.network.attention import BlockAttention, PromptBlock, object_mask
 from napari_ois.network.decoder import DecoderFeatures, DPTDecoder, fine_width
 from napari_ois.network.embedding import ImageEmbedding, Prompts
@@ -34,7 +35,7 @@ from napari_ois.network.prompts import (
     arrange_slots,
     disk_map,
 )
-from napari_ois.network.surface import click_cues, surface_of
+from napari_ois.network.surface import BORDER, FAR, NEAR, click_cues, surface_of
 from napari_ois.network.window import Window
 
 
@@ -60,6 +61,8 @@ class OIS(nn.Module):
     cues : bool
         Extension of the compact preset: see :class:`CuePrompt`; needs the dense prompt, and a decoder whose finest
         map has half the input's resolution.
+    appearance : bool
+        Extension of the compact preset: how much each colour speaks for the object goes along with the cues.
     mixer_widths : (int, int), optional
         Extension of the compact preset: see :class:`ContextMixer`. None = no mixer.
     min_depth_range : float
@@ -84,6 +87,7 @@ class OIS(nn.Module):
         dense_previous: bool = False,
         sparse_features: bool = False,
         cues: bool = False,
+        appearance: bool = False,
         mixer_widths: tuple[int, int] | None = None,
         min_depth_range: float = 0.0,
     ) -> None:
@@ -100,7 +104,11 @@ class OIS(nn.Module):
         extra = ORDER_CHANNELS * self.dense_order + PREVIOUS_CHANNELS * dense_previous
         self.sparse = SparseEmbedding(dim) if use_sparse else None
         self.dense = DenseEmbedding(dim, self.patch, extra_channels=extra) if use_dense else None
-        self.cues = CuePrompt(dim, self.patch, fine_width(mask_decoder), 2 + extra) if cues and use_dense else None
+        self.cues: CuePrompt | None = None
+        if cues and use_dense:
+            looks = APPEARANCES * appearance
+            self.cues = CuePrompt(dim, self.patch, fine_width(mask_decoder), 2 + extra, looks)
+        self.appearance = appearance and self.cues is not None
         self.depth_encoder = DepthEncoder(dim, self.patch) if encode_depth else None
         self.mixer = ContextMixer(dim, mixer_widths) if mixer_widths else None
         self.blocks = nn.ModuleList(
@@ -216,7 +224,9 @@ class OIS(nn.Module):
             maps = self._dense_maps(embedding, points, labels, probability, order_strength)
             image = image + self.dense(maps.to(image.dtype))
             if self.cues is not None and embedding.surface is not None:
-                coarse, fine = self.cues(click_cues(embedding.surface, points, labels), maps)
+                cues = click_cues(embedding.surface, points, labels)
+                looks = self._looks(embedding.surface, cues, probability) if self.appearance else None
+                coarse, fine = self.cues(cues, maps, looks)
                 image = image + coarse.to(image.dtype)
         if self.sparse is None:
             return Prompts(image, fine=fine)
@@ -295,3 +305,9 @@ class OIS(nn.Module):
         if self.dense_previous:
             maps.append(previous_channel(probability, embedding.depth))
         return torch.cat(maps, dim=1)
+
+    def _looks(self, surface: Tensor, cues: Tensor, probability: Tensor | None) -> Tensor:
+        """Appearance; before there is a mask, by what lies near to the clicks and near to the border."""
+        near = cues[:, NEAR : NEAR + 1]
+        far = (cues[:, FAR : FAR + 1] + cues[:, BORDER : BORDER + 1]).clamp_max(1)
+        return appearance(surface, near, far, probability)

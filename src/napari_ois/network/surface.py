@@ -17,6 +17,9 @@ from napari_ois.network.order import pixel_under
 CUES = 10
 """Channels of :func:`click_cues`."""
 
+NEAR, FAR, BORDER = 1, 4, 7
+"""Of them: closeness to the positive clicks, to the negative ones, and to the border, each at a middle scale."""
+
 ROUNDS = 3
 """Sweeps down, up, right and left, so often: paths with so many bends are followed to the end."""
 

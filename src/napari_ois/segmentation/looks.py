@@ -1,7 +1,8 @@
 """One rule: which views of the image an answer is given in is decided here, from the clicks and the answer before.
 
 A small object is looked at again in a close-up; a mask that runs into a close-up's border is looked at again from
-afar. Large images have rules of their own: see :mod:`.regions`. Nothing here computes: the :class:`Runner` does.
+afar; any other first answer is looked at again where it was given, by a network that then knows the colours under its
+own mask. Large images have rules of their own: see :mod:`.regions`. Nothing here computes: the :class:`Runner` does.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ def look_and_answer(
     if cut_off(answer.mask(), view, scene.shape):
         answer = runner.decode(scene.whole, asked, (answer.logits, answer.view))
     closer = close_up.closer(answer.mask(), answer.view, positives, scene.shape)
+    if closer is None and state is None and runner.looks_twice:
+        closer = answer.view
     if closer is None:
         return answer
     return runner.decode(scene.look(closer), asked, (answer.logits, answer.view))

@@ -86,6 +86,8 @@ def answer_in_regions(
             larger = region_around(low, high, base if present < base else _next(present, base), shape)
         answer = runner.decode(scene.look(larger), asked, (answer.logits, answer.view))
     closer = (close_up or CloseUp(smallest=base)).closer(answer.mask(), answer.view, positives, shape)
+    if closer is None and state is None and runner.looks_twice:
+        closer = answer.view
     if closer is None:
         return answer
     return runner.decode(scene.look(closer), asked, (answer.logits, answer.view))

@@ -99,12 +99,15 @@ class Runner:
 
     Attributes
     ----------
+    looks_twice : bool
+        Whether the network makes more of a first answer once it is told it: by the colours under it.
     interrupted : callable
         Asked before the encoder and before the decoder; where it says true, :class:`Interrupted` is raised.
     """
 
     def __init__(self, network: OIS, placement: Placement, *, compiled: bool = False, boxed: bool = False) -> None:
         self.network = network.eval()
+        self.looks_twice: bool = getattr(network, "appearance", False)  # a network of the user's own may say nothing
         self._compiled, self._boxed = compiled, boxed and not compiled
         self._halves: OIS | CompiledHalves = network
         self.placement = placement

@@ -45,6 +45,9 @@ class Recipe:
     first_weight : float
         Weight of the first click's own loss in steps with corrective clicks, beside 1 for the last one's; the
         encoding, which costs most, is then learned from twice.
+    again : float
+        Share of steps in which the first answer is looked at again without another click, as the predictor does
+        (:mod:`napari_ois.segmentation.looks`); half of the time coarsened, as an answer in a wider view is.
     random_start : float
         Share of steps that start from RITM's random clicks instead of one click near the middle.
     at_maximum : float
@@ -83,6 +86,7 @@ class Recipe:
     depth_weight: float = 1.0
     rounds: tuple[float, ...] = (0.5, 0.2, 0.14, 0.1, 0.06)
     first_weight: float = 0.0
+    again: float = 0.0
     random_start: float = 0.15
     at_maximum: float = 0.4
     true_depth: float = 0.6

@@ -6,6 +6,7 @@ the old file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from napari_ois.errors import InputError
 from napari_ois.network import OIS
 from napari_ois.training.recipe import Recipe, as_plain, is_same
+
+_GROWN = ("cues.coarse.weight", "cues.fine.weight")
+"""Weights whose last input channels came later than the first."""
 
 
 @dataclass
@@ -101,3 +105,30 @@ def write_whole(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     torch.save(content, temporary)
     temporary.replace(path)
+
+
+def started(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Weights to start from, by a model that may be from before cues or appearance were there.
+
+    Both start at zero, so that the network answers as the model did.
+
+    Parameters
+    ----------
+    given, own : mapping of str to Tensor
+        State dicts of the model and of the network that starts.
+
+    Returns
+    -------
+    dict of str to Tensor, or None where the two differ in anything else.
+    """
+    state = {}
+    for name, value in own.items():
+        found = given.get(name)
+        if found is None and name.startswith("cues."):
+            found = torch.zeros_like(value)
+        if found is not None and name in _GROWN and found.shape[1] < value.shape[1]:
+            found = torch.cat([found, torch.zeros_like(value[:, found.shape[1] :])], dim=1)
+        if found is None or found.shape != value.shape:
+            return None
+        state[name] = found
+    return None if given.keys() - state.keys() else state

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_ois.network import OIS, ImageEmbedding
@@ -181,23 +182,37 @@ def _click_rounds(
     # one number of rounds for the whole batch, as SegNext draws it
     rounds = int(shared.choice(len(recipe.rounds), p=recipe.rounds))
     random_start = shared.random() < recipe.random_start
+    again = recipe.again > 0 and shared.random() < recipe.again
+    coarser = int(shared.choice([1, 1, 2, 4])) if again else 1
     generators = _object_generators(batch, recipe.seed, step)
     clicks = [_start(rng, own, random_start) for rng, own in zip(generators, truth, strict=True)]
     previous: Tensor | None = None
     first: Tensor | None = None
-    for _ in range(rounds):
+    for number in range(rounds + again):
         points, labels = _tensors(clicks, device)
         with torch.set_grad_enabled(first is None and recipe.first_weight > 0), autocast():
             logits = model.decode_clicks(objects, points, labels, previous)
         if first is None:
             first = logits
         previous = logits.detach()
+        if again and number == 0:
+            previous = _coarsened(previous, coarser)
+            continue
         probability = previous.sigmoid()[:, 0].cpu().numpy()
         for own, rng, p, t, v in zip(clicks, generators, probability, truth, valid, strict=True):
             click = next_click(rng, p, t, v, at_maximum=recipe.at_maximum)
             if click is not None:
                 own.append(click)
     return clicks, previous, first
+
+
+def _coarsened(logits: Tensor, factor: int) -> Tensor:
+    """Logits as a view so many times wider would have given them."""
+    if factor == 1:
+        return logits
+    size = [side // factor for side in logits.shape[-2:]]
+    small = F.interpolate(logits, size=size, mode="bilinear", antialias=True)
+    return F.interpolate(small, size=logits.shape[-2:], mode="bilinear")
 
 
 def _object_generators(batch: Batch, seed: int, step: int) -> list[np.random.Generator]:

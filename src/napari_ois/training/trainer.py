@@ -32,7 +32,7 @@ from napari_ois.training.batches import Batch, BatchStream, ImageSource, as_is
 from napari_ois.training.dev import FIGURES, is_better, measure
 from napari_ois.training.logs import CsvLog, open_board, show
 from napari_ois.training.recipe import Recipe, as_plain, learning_rate, make_optimizer
-from napari_ois.training.state import State, write_whole
+from napari_ois.training.state import State, started, write_whole
 from napari_ois.training.step import set_learning, teach
 from napari_ois.training.team import join_team
 
@@ -267,11 +267,10 @@ class Trainer:
             network, info = load_model(start)
             if info.preset != preset:
                 raise InputError(f"{start} is for {info.preset}; give a checkpoint for {preset}.")
-            own, given = set(model.state_dict()), set(network.state_dict())
-            # cues start at zero: a model from before they were there answers with them as it did
-            if any(not name.startswith("cues.") for name in own - given) or given - own:
+            state = started(network.state_dict(), model.state_dict())
+            if state is None:
                 raise InputError(f"{start} has other switches than the recipe; give one that was trained with them.")
-            model.load_state_dict(network.state_dict(), strict=False)
+            model.load_state_dict(state)
         elif PRESETS[preset].encoder == "vit":
             weights = local_depth_weights(preset, given=depth_weights, revision=None)
             load_depth_anything(model, weights)
