@@ -113,7 +113,7 @@ def further_clicks(replay: Any, prompt: Prompt, target: NDArray[np.uint8], most:
     from napari_ois.evaluation.metrics import iou
     from napari_ois.evaluation.protocol import next_click
 
-    seed = None if prompt.seed is None else prompt.seed.mask
+    seed = prompt.seed
     curve: list[float] = []
     while True:
         mask = replay.answer(prompt.clicks, seed=seed).mask

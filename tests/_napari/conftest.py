@@ -52,7 +52,7 @@ class FakePredictor:
         other.thread = self.thread
         return other
 
-    def state_from_mask(self, mask: Any) -> Any:
+    def state_from_mask(self, mask: Any, bound: Any = None) -> Any:
         return ("mask", int(np.sum(mask)))
 
     def predict(

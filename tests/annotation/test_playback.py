@@ -24,7 +24,7 @@ class Painter:
         if channel_axis is not None:
             self.image = self.image.sum(axis=channel_axis)
 
-    def state_from_mask(self, mask):
+    def state_from_mask(self, mask, bound=None):
         return mask.astype(float)
 
     def predict(self, points, labels, previous=None, order_strength=1.0):

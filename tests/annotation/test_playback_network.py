@@ -48,7 +48,7 @@ def test_the_same_labels_bit_for_bit(tmp_path) -> None:
     # Seeded from a label and refined, over the first.
     seeded = document.start_from_label(plane(2), volume.labels[2], 2, source="nuclei")
     document.set_clicks(seeded.number, Clicks().added(*places[2]))
-    answer = replay.answer(document[seeded.number].clicks, seed=seeded.seed.mask)
+    answer = replay.answer(document[seeded.number].clicks, seed=seeded.seed)
     document.accept(seeded.number, document[seeded.number].mask(answer), rule="overwrite")
     # Through the stack.
     answers = SliceAnswers(predictor.twin(), lambda z: volume.stack[z])

@@ -13,6 +13,7 @@ from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.prompts import box_ellipse
 from napari_ois.annotation.records import object_from_record, object_record
 from napari_ois.errors import InputError
+from napari_ois.segmentation.frame import View
 
 SHAPE = (100, 200)
 BOXED = [(20, 30), (40, 80)]
@@ -82,8 +83,8 @@ def test_a_box_goes_with_the_last_click_and_comes_back_with_it(document) -> None
 
 def test_the_network_goes_on_from_the_ellipse() -> None:
     class Network:
-        def state_from_mask(self, mask: Any) -> Any:
-            return int(mask.sum())
+        def state_from_mask(self, mask: Any, bound: View) -> Any:
+            return int(mask.sum()), bound
 
         def predict(self, points: Any, labels: Any, previous: Any = None) -> Any:
             self.asked = (points.tolist(), labels.tolist(), previous)
@@ -92,5 +93,16 @@ def test_the_network_goes_on_from_the_ellipse() -> None:
         state = None
 
     network, prompt = Network(), Prompt().with_box(BOXED, SHAPE)
-    Replay(network).answer(prompt.clicks, seed=prompt.seed.mask)
-    assert network.asked == ([[30, 55]], [1], prompt.seed.mask.area)
+    Replay(network).answer(prompt.clicks, seed=prompt.seed)
+    points, labels, (area, bound) = network.asked
+    assert (points, labels, area) == ([[30, 55]], [1], prompt.seed.mask.area)
+    top, left, bottom, right = prompt.seed.mask.box
+    slack = -(-max(bottom - top, right - left) // 10)
+    assert bound == View(top - slack, left - slack, bottom + slack, right + slack)
+
+
+def test_only_a_drawn_box_bounds_the_object() -> None:
+    mask = PackedMask.pack(box_ellipse(BOXED, SHAPE))
+    assert Seed(mask, BOX).bound is not None
+    assert Seed(mask, "Cellpose").bound is None
+    assert not Seed(PackedMask.empty(SHAPE), BOX)

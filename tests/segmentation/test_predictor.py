@@ -11,6 +11,7 @@ import torch
 from napari_ois.errors import InputError, Interrupted, OISError, WeightsError
 from napari_ois.network import PRESETS, build
 from napari_ois.segmentation.colour import to_plane
+from napari_ois.segmentation.frame import View
 from napari_ois.segmentation.image import Geometry, resize
 from napari_ois.segmentation.placement import (
     Placement,
@@ -336,6 +337,23 @@ def test_without_close_ups_the_whole_image_is_seen(network):
     predictor.set_image(np.zeros((1600, 1600), np.float32))
     assert predictor.predict([(800, 400)], [1]).view.shape == (1600, 1600)
     assert len(network.embedded) == 1
+
+
+def test_a_bound_holds_until_a_positive_click_says_otherwise(network):
+    """The fake's disk of radius 10 reaches out of a box of half of it."""
+    predictor = Predictor.from_network(network, input_size=64, multiple=32, device="cpu", close_up=True)
+    predictor.set_image(np.zeros((64, 64), np.float32))
+    mask, bound = np.zeros((64, 64), bool), View(10, 10, 54, 32)
+    mask[20:44, 20:30] = True
+    state = predictor.state_from_mask(mask, bound=bound)
+    first = predictor.predict([(32, 30)], [1], previous=state)
+    assert first.mask[32, 25] and first.mask[:, :31].any()
+    assert not first.mask[:, 33:].any()
+    second = predictor.predict([(32, 30), (20, 50)], [1, 0], previous=first.state)
+    assert second.state.bound == bound and not second.mask[:, 33:].any()
+    np.testing.assert_array_equal(predictor.again(second).mask, second.mask)
+    third = predictor.predict([(32, 30), (20, 50), (50, 50)], [1, 0, 1], previous=second.state)
+    assert third.state.bound is None and third.mask[:, 33:].any()
 
 
 def test_a_mask_from_elsewhere_becomes_a_state(network):

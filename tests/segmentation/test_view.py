@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_ois.segmentation.view import NOTHING, CloseUp, View, carry, cut_off
+from napari_ois.segmentation.view import NOTHING, CloseUp, View, carry, cut_off, keep_inside
 
 SHAPE = (400, 600)
 WHOLE = View.whole(SHAPE)
@@ -101,3 +101,13 @@ def test_thin_parts_survive_when_carried_to_a_coarser_view():
     close = View(0, 0, 64, 64)
     far = carry(logits, close, View(0, 0, 512, 512), (64, 64))
     assert -10 < far[0, 0, 2:6, 2:6].mean() < 0 and far[0, 0, 2:6, 2:6].std() < 2
+
+
+def test_nothing_is_kept_out_of_the_bound():
+    view, bound = View(100, 200, 180, 280), View(120, 190, 140, 240)
+    logits = torch.ones(1, 1, 40, 20)  # cells of 2 x 4 pixels
+    kept = keep_inside(logits, view, bound)[0, 0]
+    inside = kept == 1
+    assert (kept[~inside] == NOTHING).all()
+    assert np.flatnonzero(inside.any(dim=1)).tolist() == list(range(10, 20))
+    assert np.flatnonzero(inside.any(dim=0)).tolist() == list(range(10))

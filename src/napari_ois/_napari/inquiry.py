@@ -133,6 +133,5 @@ def question_about(obj: AnnotatedObject | None) -> Question | None:
     """What the worker is to be asked about an object."""
     if obj is None:
         return None
-    seed = None if obj.seed is None else obj.seed.mask
     wanted = obj.settings
-    return Question(obj.clicks, seed, wanted.order_strength, wanted.order, wanted.look)
+    return Question(obj.clicks, obj.seed, wanted.order_strength, wanted.order, wanted.look)

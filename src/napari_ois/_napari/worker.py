@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Qt, Signal, Slot
 
 from napari_ois._napari.predictors import PredictorFactory, PredictorLike, make_predictor
-from napari_ois.annotation import Clicks, PackedMask, Replay
+from napari_ois.annotation import Clicks, Replay
+from napari_ois.annotation.objects import Seed
 from napari_ois.errors import InputError, Interrupted
 from napari_ois.segmentation.appearance import PLAIN, Appearance
 
@@ -58,7 +59,7 @@ class Question:
     """All that a mask depends on: clicks, the mask that the object began from, order's strength and map, the look."""
 
     clicks: Clicks
-    seed: PackedMask | None = None
+    seed: Seed | None = None
     strength: float = 1.0
     order: str = ""
     look: Appearance = PLAIN

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -19,10 +20,14 @@ from napari_ois.annotation.packed import Box, PackedMask, joined_box
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import PLAIN, Appearance
+from napari_ois.segmentation.frame import View
 
 NO_CLICKS = Clicks()
 BOX = "box"
 """Source of a seed that a box drawn by the user gave; it goes with the object's last click."""
+
+SLACK = 0.1
+"""How far an object may reach out of a box that was drawn around it by hand, in longer sides of the box."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,20 @@ class Seed:
     mask: PackedMask
     source: str = ""
     label: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to start from."""
+        return bool(self.mask)
+
+    @property
+    def bound(self) -> View | None:
+        """What a drawn box says of the object's extent: the box, and a little more on each side; else None."""
+        box = self.mask.box if self.source == BOX else None
+        if box is None:
+            return None
+        top, left, bottom, right = box
+        more = ceil(SLACK * max(bottom - top, right - left))
+        return View(top - more, left - more, bottom + more, right + more)
 
 
 @dataclass(frozen=True)

@@ -168,9 +168,8 @@ def play_session(
                     given = {"depth": maps[order]} if order in maps else {}  # not every predictor takes one
                     predictor.set_image(pixels, channel_axis=None if channel_axis is None else 2, **given)
                     replay = Replay(predictor)
-                seed = None if obj.seed is None else obj.seed.mask
                 strength = obj.settings.order_strength
-                prediction = replay.answer(obj.clicks, seed=seed, order_strength=strength)
+                prediction = replay.answer(obj.clicks, seed=obj.seed, order_strength=strength)
             shape, threshold = (pixels.shape[0], pixels.shape[1]), obj.settings.threshold
             mask = obj.packed(None if prediction is None else pack_answer(prediction, shape, threshold))
             if mask is None or obj.accepted is None:

@@ -1,7 +1,8 @@
 """One rule: a drawing becomes clicks behind those that are there; a box that begins an object is its first mask too.
 
 A box knows the object's extent, which no click says. So the first box also gives the network the largest ellipse in
-it, as the mask that the object begins from (its dense prompt), with one click in the middle. On an object that has
+it, as the mask that the object begins from (its dense prompt), with one click in the middle, and bounds the object
+(:attr:`Seed.bound`). On an object that has
 clicks, or began from a mask, a box is clicks alone: in its middle and around it. A scribble is always clicks.
 """
 
@@ -33,7 +34,7 @@ class Prompt:
     >>> prompt = Prompt().with_box([(40, 60), (120, 180)], (240, 320))
     >>> len(prompt.clicks), prompt.seed.mask.box
     (1, (40, 60, 121, 181))
-    >>> Replay(predictor).answer(prompt.clicks, seed=prompt.seed.mask).mask      # doctest: +SKIP
+    >>> Replay(predictor).answer(prompt.clicks, seed=prompt.seed).mask      # doctest: +SKIP
     """
 
     clicks: Clicks = NO_CLICKS

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from napari_ois.annotation.clicks import Click, Clicks
 from napari_ois.annotation.gestures import deepest_point
+from napari_ois.annotation.objects import Seed
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.errors import InputError
 from napari_ois.segmentation.lazy_plane import is_large
@@ -57,7 +58,7 @@ class Replay:
         self._predictor = predictor
         self._played = Clicks()
         self._states: list[Any] = []  # one a click of _played; None before the first positive one
-        self._seed: PackedMask | None = None
+        self._seed: Seed | PackedMask | None = None
         self._strength = 1.0
         self._start: Any = None  # the state that the first positive click goes on from
         self._last: Any = None  # the prediction for all of _played
@@ -67,7 +68,7 @@ class Replay:
         clicks: Clicks,
         interrupted: Callable[[], bool] = _never,
         *,
-        seed: PackedMask | None = None,
+        seed: Seed | PackedMask | None = None,
         order_strength: float = 1.0,
     ) -> Any | None:
         """Give the prediction for a list of clicks.
@@ -77,8 +78,8 @@ class Replay:
         clicks : Clicks
         interrupted : callable
             Asked before each click; true ends the play. What was computed is kept for the next.
-        seed : PackedMask, optional
-            The mask that the object began from.
+        seed : Seed or PackedMask, optional
+            What the object began from. A seed that was drawn as a box also bounds the object.
         order_strength : float
             See :meth:`napari_ois.Predictor.predict`; every click is played with it.
 
@@ -93,7 +94,7 @@ class Replay:
             If the predictor cannot go on from a mask.
         """
         if seed:
-            clicks = with_positive(clicks, seed)
+            clicks = with_positive(clicks, _mask_of(seed))
         if not clicks.has_positive:
             return None
         self._begin_from(seed or None, order_strength)
@@ -108,7 +109,7 @@ class Replay:
             self._play(clicks.first(count))
         return self._last
 
-    def _begin_from(self, seed: PackedMask | None, strength: float) -> None:
+    def _begin_from(self, seed: Seed | PackedMask | None, strength: float) -> None:
         if (seed, strength) == (self._seed, self._strength):
             return
         begin = None
@@ -136,11 +137,18 @@ class Replay:
         self._played, self._states, self._last = clicks, states, prediction
 
 
-def _begun(begin: Callable[..., Any], seed: PackedMask) -> Any:
+def _begun(begin: Callable[..., Any], seed: Seed | PackedMask) -> Any:
     """The state of a mask; of a large image only the part with the object on it is made."""
-    if is_large(seed.shape) and seed.box is not None:
-        return begin(seed.window(seed.box), corner=seed.box[:2])
-    return begin(seed.unpack())
+    mask = _mask_of(seed)
+    bound = seed.bound if isinstance(seed, Seed) else None
+    options = {} if bound is None else {"bound": bound}  # not every predictor has it
+    if is_large(mask.shape) and mask.box is not None:
+        return begin(mask.window(mask.box), corner=mask.box[:2], **options)
+    return begin(mask.unpack(), **options)
+
+
+def _mask_of(seed: Seed | PackedMask) -> PackedMask:
+    return seed.mask if isinstance(seed, Seed) else seed
 
 
 def with_positive(clicks: Clicks, seed: PackedMask) -> Clicks:

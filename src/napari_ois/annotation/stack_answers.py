@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.contrast import Contrast, contrast
 from napari_ois.annotation.objects import DEFAULT_SETTINGS, AnnotatedObject, Settings
-from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.propagation import SliceAnswer
 from napari_ois.annotation.replay import Replay
@@ -91,5 +90,4 @@ class SliceAnswers:
             given = {} if depth is None else {"depth": depth}  # not every predictor takes one
             self._predictor.set_image(self._pixels(index), **self._options, **given)
             self._replay, self._set = Replay(self._predictor), (index, obj.settings.order)
-        seed: PackedMask | None = None if obj.seed is None else obj.seed.mask
-        return self._replay.answer(obj.clicks, seed=seed, order_strength=obj.settings.order_strength)
+        return self._replay.answer(obj.clicks, seed=obj.seed, order_strength=obj.settings.order_strength)

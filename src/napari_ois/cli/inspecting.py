@@ -58,8 +58,7 @@ def inspect(
         step(1)
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)
-        seed = None if prompt.seed is None else prompt.seed.mask
-        answer = Replay(predictor).answer(prompt.clicks, seed=seed)
+        answer = Replay(predictor).answer(prompt.clicks, seed=prompt.seed)
         assert answer is not None  # there is a positive click
         inspection = Inspection(predictor.again(answer, order_strength=strength, inspect=True))
         without = predictor.again(answer, order_strength=0)

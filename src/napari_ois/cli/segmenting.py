@@ -60,8 +60,7 @@ def segment(
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)
         play = Replay(predictor)
-        seed = None if prompt.seed is None else prompt.seed.mask
-        prediction = play.answer(prompt.clicks, seed=seed, order_strength=source.order_strength)
+        prediction = play.answer(prompt.clicks, seed=prompt.seed, order_strength=source.order_strength)
         step(1)
         assert prediction is not None  # there is a positive click
         written = _write(output, scene, prediction, made_from_stack=source.needs_stack)

@@ -37,6 +37,8 @@ class PredictionState:
         What the network had said before in this view, to answer the same clicks again.
     frame : Frame or None
         Of a large image: where the answer lies. None = all of the image.
+    bound : View or None
+        A box that the object is known to lie in, for as long as no positive click says otherwise.
     """
 
     logits: torch.Tensor
@@ -44,6 +46,13 @@ class PredictionState:
     image: object
     before: torch.Tensor | None = None
     frame: Frame | None = None
+    bound: View | None = None
+
+
+def bound_of(state: PredictionState | None, positives: NDArray[np.float32]) -> View | None:
+    """The box that a state keeps its object in, if all (N, 2) positive clicks lie there too."""
+    bound = None if state is None else state.bound
+    return bound if bound is not None and bound.holds(positives).all() else None
 
 
 @dataclass(frozen=True, eq=False)

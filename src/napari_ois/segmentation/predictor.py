@@ -20,7 +20,7 @@ from napari_ois.segmentation.image import Geometry, resize
 from napari_ois.segmentation.large_scene import LargeScene, make_scene
 from napari_ois.segmentation.looks import look_and_answer
 from napari_ois.segmentation.placement import place
-from napari_ois.segmentation.prediction import Prediction, PredictionState
+from napari_ois.segmentation.prediction import Prediction, PredictionState, bound_of
 from napari_ois.segmentation.quality import checked_input_size, choose_input_size
 from napari_ois.segmentation.regions import frame_of
 from napari_ois.segmentation.results import at_image_resolution, on_frame, state_of_mask
@@ -73,9 +73,7 @@ class Predictor:
     >>> predictor = Predictor()                                         # doctest: +SKIP
     >>> predictor.set_image(image)                                      # doctest: +SKIP
     >>> first = predictor.predict([(120, 200)], [1])                    # doctest: +SKIP
-    >>> better = predictor.predict(                                     # doctest: +SKIP
-    ...     [(120, 200), (40, 60)], [1, 0], previous=first.state
-    ... )
+    >>> predictor.predict([(120, 200), (40, 60)], [1, 0], previous=first.state)    # doctest: +SKIP
     """
 
     def __init__(
@@ -309,7 +307,7 @@ class Predictor:
         clicks, kinds = check_clicks(points, labels, scene.shape)
         state = previous.state if isinstance(previous, Prediction) else previous
         self._check_state(state, "leave it out for the first click")
-        asked = Asked(clicks, kinds, checked_strength(order_strength), inspect)
+        asked = Asked(clicks, kinds, checked_strength(order_strength), inspect, bound_of(state, clicks[kinds == 1]))
         answer = self._runner.run(lambda: look_and_answer(self._runner, scene, asked, state, self._close_up))
         return self._prediction(scene, asked, answer, state)
 
@@ -343,32 +341,35 @@ class Predictor:
         """
         self._check_state(prediction.state, "predict anew")
         scene, state = self._current(), prediction.state
-        asked = Asked(prediction.points, prediction.labels, checked_strength(order_strength), inspect)
+        asked = Asked(prediction.points, prediction.labels, checked_strength(order_strength), inspect, state.bound)
         before = None if state.before is None else (state.before, state.view)
         answer = self._runner.run(lambda: self._runner.decode(scene.look(state.view), asked, before))
         return self._prediction(scene, asked, answer, state)
 
-    def state_from_mask(self, mask: ArrayLike, corner: tuple[int, int] | None = None) -> PredictionState:
+    def state_from_mask(
+        self, mask: ArrayLike, corner: tuple[int, int] | None = None, bound: View | None = None
+    ) -> PredictionState:
         """Make a state of a mask that comes from elsewhere, to be refined by clicks.
 
         Parameters
         ----------
         mask : (H, W) array
-            True or nonzero on the object: a painted blob, a label of another program, the slice before.
+            Nonzero on the object: a painted blob, a label of another program, the slice before.
         corner : (int, int), optional
             Row and column of the mask's first pixel where it is a part of the image, as of a large one it should be.
+        bound : View, optional
+            Box that the object lies in, however clicks change its mask; a positive click outside lifts it.
 
         Returns
         -------
-        PredictionState
-            Pass it as ``previous`` with the first click.
+        PredictionState, to be passed as ``previous`` with the first click.
 
         Raises
         ------
         InputError
             If no image is set, the mask has another shape, or it is empty.
         """
-        return state_of_mask(self._current(), mask, corner, self._close_up, self._runner.placement.device)
+        return state_of_mask(self._current(), mask, corner, self._close_up, self._runner.placement.device, bound)
 
     # -- how --------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ def at_image_resolution(scene: Scene, asked: Asked, answer: Answer, depth: NDArr
         depth=depth,
         points=asked.points,
         labels=asked.labels,
-        state=PredictionState(logits=answer.logits, view=view, image=scene, before=answer.before),
+        state=PredictionState(logits=answer.logits, view=view, image=scene, before=answer.before, bound=asked.bound),
         looked=answer.looked,
     )
 
@@ -70,13 +70,20 @@ def on_frame(scene: LargeScene, asked: Asked, answer: Answer, frame: Frame, dept
         depth=depth,
         points=asked.points,
         labels=asked.labels,
-        state=PredictionState(logits=answer.logits, view=view, image=scene, before=answer.before, frame=frame),
+        state=PredictionState(
+            logits=answer.logits, view=view, image=scene, before=answer.before, frame=frame, bound=asked.bound
+        ),
         looked=answer.looked,
     )
 
 
 def state_of_mask(
-    scene: Scene, mask: ArrayLike, corner: tuple[int, int] | None, close_up: CloseUp | None, device: torch.device
+    scene: Scene,
+    mask: ArrayLike,
+    corner: tuple[int, int] | None,
+    close_up: CloseUp | None,
+    device: torch.device,
+    bound: View | None,
 ) -> PredictionState:
     """Make a state of a mask that comes from elsewhere; see :meth:`napari_ois.Predictor.state_from_mask`."""
     shape = np.asarray(mask) != 0
@@ -86,7 +93,7 @@ def state_of_mask(
         raise InputError("The mask is empty; give one with the object on it, or none.")
     make = sure_of_part if isinstance(scene, LargeScene) else sure_of
     logits, view = make(scene, shape, corner or (0, 0), close_up)  # type: ignore[arg-type]
-    return PredictionState(logits=logits.to(device), view=view, image=scene)
+    return PredictionState(logits=logits.to(device), view=view, image=scene, bound=bound)
 
 
 def sure_of(

@@ -21,7 +21,7 @@ from napari_ois.segmentation.boxed import refine_in_box
 from napari_ois.segmentation.inspection import Looked, looked_at
 from napari_ois.segmentation.placement import Placement, fallbacks, is_out_of_memory
 from napari_ois.segmentation.stack_planes import never
-from napari_ois.segmentation.view import View, carry
+from napari_ois.segmentation.view import View, carry, keep_inside
 
 if TYPE_CHECKING:
     from napari_ois.network import OIS, ImageEmbedding
@@ -52,12 +52,15 @@ class Asked:
         Of order; 1 as trained, 0 off.
     inspect : bool
         Whether to keep what the attention looked at.
+    bound : View or None
+        The object does not reach out of it.
     """
 
     points: NDArray[np.float32]
     labels: NDArray[np.int64]
     strength: float
     inspect: bool
+    bound: View | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,6 +188,8 @@ class Runner:
             logits = refine_in_box(self.network, embedding, points, labels, carried, threshold=MASK_LOGIT)
         else:
             logits = self._halves.decode_clicks(embedding, points, labels, carried, **extras).float()
+        if asked.bound is not None:
+            logits = keep_inside(logits, view, asked.bound)
         looked = None
         if asked.inspect:
             looked = looked_at(self.network, trace, points, labels, logits, embedding.depth, asked.strength)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from napari_ois.segmentation.frame import View
 
-__all__ = ["NOTHING", "CloseUp", "View", "carry", "cut_off", "object_box"]
+__all__ = ["NOTHING", "CloseUp", "View", "carry", "cut_off", "keep_inside", "object_box"]
 
 NOTHING = -12.0
 """Logit where a view did not look."""
@@ -133,3 +133,31 @@ def _places(
     centres = torch.arange(pixels, device=like.device, dtype=like.dtype) + 0.5
     place = (start + centres * (stop - start) / pixels - source_start) / (source_stop - source_start) * 2 - 1
     return place, place.abs() <= 1
+
+
+def keep_inside(logits: Tensor, view: View, bound: View) -> Tensor:
+    """Logits of a view without what lies out of a box that the object is known to be in.
+
+    Parameters
+    ----------
+    logits : (1, 1, h, w) float tensor
+        At any resolution.
+    view, bound : View
+
+    Returns
+    -------
+    (1, 1, h, w) float tensor
+        :data:`NOTHING` where a pixel's middle is outside of the bound.
+    """
+    inside = []
+    for count, low, high, first, beyond in zip(
+        logits.shape[-2:],
+        (view.top, view.left),
+        (view.bottom, view.right),
+        (bound.top, bound.left),
+        (bound.bottom, bound.right),
+        strict=True,
+    ):
+        middle = low + (torch.arange(count, device=logits.device) + 0.5) * ((high - low) / count)
+        inside.append((middle >= first) & (middle <= beyond))
+    return logits.where(inside[0][:, None] & inside[1], NOTHING)
