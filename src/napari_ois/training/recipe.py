@@ -48,6 +48,9 @@ class Recipe:
     again : float
         Share of steps in which the first answer is looked at again without another click, as the predictor does
         (:mod:`napari_ois.segmentation.looks`); half of the time coarsened, as an answer in a wider view is.
+    seeded : float
+        Share of steps in which every object begins from a drawn box or from a mask that is nearly right
+        (:mod:`napari_ois.training.seeds`).
     random_start : float
         Share of steps that start from RITM's random clicks instead of one click near the middle.
     at_maximum : float
@@ -87,6 +90,7 @@ class Recipe:
     rounds: tuple[float, ...] = (0.5, 0.2, 0.14, 0.1, 0.06)
     first_weight: float = 0.0
     again: float = 0.0
+    seeded: float = 0.0
     random_start: float = 0.15
     at_maximum: float = 0.4
     true_depth: float = 0.6

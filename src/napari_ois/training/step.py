@@ -18,10 +18,12 @@ from torch import Tensor, nn
 
 from napari_ois.network import OIS, ImageEmbedding
 from napari_ois.network.order import normalize_depth
+from napari_ois.segmentation.results import SURE
 from napari_ois.training.batches import Batch
 from napari_ois.training.clicks import Click, first_click, initial_clicks, next_click, stack_clicks
 from napari_ois.training.losses import IGNORE, bce_dice_loss, depth_loss, mask_iou, normalized_focal_loss
 from napari_ois.training.recipe import Recipe
+from napari_ois.training.seeds import begin
 
 Autocast = Callable[[], AbstractContextManager[object]]
 
@@ -184,9 +186,14 @@ def _click_rounds(
     random_start = shared.random() < recipe.random_start
     again = recipe.again > 0 and shared.random() < recipe.again
     coarser = int(shared.choice([1, 1, 2, 4])) if again else 1
+    seeded = recipe.seeded > 0 and shared.random() < recipe.seeded
     generators = _object_generators(batch, recipe.seed, step)
-    clicks = [_start(rng, own, random_start) for rng, own in zip(generators, truth, strict=True)]
     previous: Tensor | None = None
+    if seeded:
+        again = False  # the first answer is not the network's own
+        clicks, previous = _seeds(generators, truth, device)
+    else:
+        clicks = [_start(rng, own, random_start) for rng, own in zip(generators, truth, strict=True)]
     first: Tensor | None = None
     for number in range(rounds + again):
         points, labels = _tensors(clicks, device)
@@ -230,6 +237,19 @@ def _start(rng: np.random.Generator, truth: np.ndarray, at_random: bool) -> list
         return initial_clicks(rng, truth)
     click = first_click(rng, truth)
     return [] if click is None else [click]
+
+
+def _seeds(
+    generators: list[np.random.Generator], truth: np.ndarray, device: torch.device
+) -> tuple[list[list[Click]], Tensor]:
+    """Clicks and masks that the objects begin from, the masks as logits (M, 1, H, W)."""
+    clicks, masks = [], np.zeros(truth.shape, np.float32)
+    for rng, own, mask in zip(generators, truth, masks, strict=True):
+        begun = begin(rng, own)
+        clicks.append([] if begun is None else [begun[1]])
+        if begun is not None:
+            mask[:] = begun[0]
+    return clicks, torch.from_numpy(SURE * (2 * masks[:, None] - 1)).to(device)
 
 
 def _tensors(clicks: list[list[Click]], device: torch.device) -> tuple[Tensor, Tensor]:
