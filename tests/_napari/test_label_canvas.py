@@ -104,14 +104,25 @@ def test_a_layer_beside_the_image_is_refused(canvas, wrong) -> None:
         canvas.read("cells", PLANE)
 
 
-def test_any_array_is_searched_plane_by_plane() -> None:
+def test_any_array_is_searched_plane_by_plane_and_band_by_band(monkeypatch) -> None:
+    monkeypatch.setattr("napari_ois._napari.label_canvas.BAND", 9)
+    read = []
+
     class Lazy:
-        """Like a zarr array: cut first, computed then."""
+        """Like a zarr array: cut first, read then."""
 
-        ndim, shape = 3, (2, 3, 4)
+        def __init__(self, array: np.ndarray) -> None:
+            self.array, self.ndim, self.shape = array, array.ndim, array.shape
 
-        def __getitem__(self, index: int) -> np.ndarray:
-            return np.full((3, 4), index + 5)
+        def __getitem__(self, index: Any) -> Lazy:
+            return Lazy(self.array[index])
 
-    assert _largest(Lazy()) == 6
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            read.append(self.shape)
+            return self.array
+
+    data = np.zeros((2, 5, 4), int)
+    data[1, 4, 3] = 6
+    assert _largest(Lazy(data)) == 6
+    assert read == [(2, 4), (2, 4), (1, 4)] * 2
     assert _largest(np.zeros((0, 0), int)) == 0

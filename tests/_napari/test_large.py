@@ -178,7 +178,7 @@ def test_labels_of_a_large_stack_are_written_on_their_plane(viewer) -> None:
     assert canvas.adopt(layer) == name
 
 
-def test_a_pyramid_of_somebody_else_is_refused(viewer, levels) -> None:
+def test_a_pyramid_of_another_shape_is_refused(viewer, levels) -> None:
     image = viewer.add_image(levels, multiscale=True, name="slide", contrast_limits=(0, 255))
     other = Labels([np.zeros((side, side), np.uint8) for side in (64, 32)], multiscale=True)
     with pytest.raises(InputError, match="choose another layer"):

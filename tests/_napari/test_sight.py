@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_ois._napari.plane import displayed_plane
-from napari_ois._napari.sight import CHANNELS, VISIBLE, Choice, Sight, enlarged
+from napari_ois._napari.plane import displayed_plane, sampled
+from napari_ois._napari.sight import CHANNELS, VISIBLE, Choice, Sight
 from napari_ois._napari.sight_panel import SightPanel
 from napari_ois.annotation import ImageSignature
 from napari_ois.annotation import Session as SessionFile
@@ -78,11 +78,11 @@ def test_a_coarser_level_is_read_and_brought_to_full_size(viewer) -> None:
         sight_of(viewer, image).choose(Choice(level=3))
 
 
-@pytest.mark.parametrize("shapes", [((3, 4), (6, 8)), ((3, 4), (7, 9)), ((2, 2, 3), (5, 5))])
+@pytest.mark.parametrize("shapes", [((3, 4), (6, 8)), ((3, 4), (7, 9)), ((2, 2, 3), (5, 5)), ((7, 9), (3, 4))])
 def test_each_pixel_is_as_the_one_that_it_lies_in(shapes) -> None:
     small, large = shapes
     array = np.arange(np.prod(small)).reshape(small)
-    out = enlarged(array, large)
+    out = sampled(array, large)
     assert out.shape[:2] == large
     for row in range(large[0]):
         for column in range(large[1]):

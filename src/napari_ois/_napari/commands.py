@@ -184,6 +184,11 @@ def see_shown() -> None:
     _do(lambda widget: widget.see_shown())
 
 
+def toggle_sight() -> None:
+    """Show what the network sees as a layer, or take it away."""
+    _do(lambda widget: widget.toggle_sight())
+
+
 def see_composite() -> None:
     """Let the network see all visible image layers."""
     _do(lambda widget: widget.see_composite())

@@ -126,7 +126,7 @@ class Confidence(QObject):
         tried = replace(obj, settings=replace(obj.settings, threshold=kept(threshold)))
         mask, frame = shown_part(tried, answer.prediction, session.plane.shape)
         if mask is not None:
-            session.layers.show_mask(mask, frame)
+            session.layers.show_mask(mask, frame or session.sight.grid(session.look))
 
     def set_threshold(self, threshold: float | None) -> None:
         """Let another threshold decide, on the object that the user is at and those to come; a step of the history."""

@@ -15,6 +15,7 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from napari_ois._napari.label_levels import LabelLevels, why_not_written
 from napari_ois._napari.plane import image_shape, same_place
 from napari_ois.errors import InputError
 from napari_ois.segmentation.lazy_plane import LazyPlane, is_large
@@ -22,12 +23,13 @@ from napari_ois.segmentation.lazy_plane import LazyPlane, is_large
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_ois._napari.label_pyramid import LabelPyramid
     from napari_ois.annotation import PlaneKey
-    from napari_ois.annotation.packed import Box
 
 Aside = Callable[[Callable[[], Any], Callable[[Any], None]], None]
 """Does a job beside the viewer, then calls a function with what it gave: :meth:`Errands.send`."""
+
+BAND = 4096 * 1024
+"""Pixels of a plane that are read at once when the largest label is searched for."""
 
 
 class LabelCanvas:
@@ -45,7 +47,8 @@ class LabelCanvas:
         self._image = image
         self._aside = aside
         self._layers: dict[str, Labels] = {}
-        self._pyramids: dict[str, LabelPyramid] = {}  # of the layers that are one
+        self._pyramids: dict[str, LabelLevels] = {}  # of the layers that are one
+        self._showing = False  # a pyramid again, which we have written
         self._highest: dict[str, int | None] = {}  # None: not searched for yet
         self._seen: NDArray[Any] | None = None  # the plane read last
         self._waiting: list[Callable[[], None]] = []
@@ -76,23 +79,29 @@ class LabelCanvas:
             return known
         name = self._free(layer.name)
         self._hold(name, layer, None)
+        if layer.multiscale:
+            self._pyramids[name] = LabelLevels.adopt(list(layer.data))
         self._search(name)
         return name
 
     def check(self, layer: Labels) -> None:
-        """InputError where a layer does not lie on the image pixel by pixel."""
-        ours = any(layer == self._layers[name] for name in self._pyramids)
-        lies = (ours or not layer.multiscale) and tuple(_finest(layer).shape) == image_shape(self._image)
+        """InputError where a layer does not lie on the image pixel by pixel, or cannot be written."""
+        lies = tuple(_finest(layer).shape) == image_shape(self._image)
         if not lies or not same_place(layer, self._image):
             raise InputError(
                 f'"{layer.name}" does not lie on "{self._image.name}" pixel by pixel: choose another layer '
                 "for the objects, or a new one."
             )
+        reason = why_not_written(list(layer.data) if layer.multiscale else [layer.data])
+        if reason:
+            raise InputError(
+                f'"{layer.name}" cannot be written ({reason}): choose another layer for the objects, or a new one.'
+            )
 
     def make(self, name: str | None = None) -> Labels:
         """Make an empty layer on the image; the caller adds it to the viewer. Of a large image it is a pyramid."""
         image, shape = self._image, image_shape(self._image)
-        pyramid: LabelPyramid | None = None
+        pyramid: LabelLevels | None = None
         if is_large(sorted(shape)[-2:]):
             from napari_ois._napari.label_pyramid import LabelPyramid  # zarr takes a while to import
 
@@ -161,6 +170,10 @@ class LabelCanvas:
             then()
 
     def _on_data(self, name: str, event: Any) -> None:
+        if self._showing:
+            return
+        if name in self._pyramids:
+            self._pyramids[name] = LabelLevels.adopt(list(self._layers[name].data))
         self._search(name)
 
     def _on_paint(self, name: str, event: Any) -> None:
@@ -193,6 +206,8 @@ class LabelCanvas:
 
     def limit(self, target: str) -> int:
         """See :class:`napari_ois.annotation.Canvas`."""
+        if target in self._pyramids:
+            return self._pyramids[target].limit
         return int(np.iinfo(_finest(self._layer(target)).dtype).max)
 
     def write(self, target: str, indices: tuple[NDArray[np.intp], ...], values: NDArray[np.int64]) -> None:
@@ -201,28 +216,23 @@ class LabelCanvas:
         if target in self._pyramids:
             self._pyramids[target].write_pixels(indices, values)
             self._highest[target] = max(self._highest[target] or 0, int(values.max(initial=0)))
-            layer.refresh()
+            self._show_pyramid(layer)
             return
         with layer.block_history():
             for value in np.unique(values):
                 here = values == value
                 layer.data_setitem(tuple(axis[here] for axis in indices), int(value))
 
-    def write_box(self, target: str, plane: PlaneKey, box: Box, where: NDArray[np.bool_], values: NDArray[Any]) -> bool:
-        """See :class:`napari_ois.annotation.Canvas`; True where the layer is a pyramid and was written."""
-        layer, pyramid = self._layer(target), self._pyramids.get(target)
-        if pyramid is None:
-            return False
-        turned = plane.axes[0] > plane.axes[1]
-        corner = list(plane.index)
-        corner[plane.axes[0]], corner[plane.axes[1]] = box[0], box[1]
-        parts = [part.T if turned else part for part in (where, values)]
-        missing = tuple(axis for axis in range(plane.ndim) if axis not in plane.axes)
-        pyramid.write(tuple(corner), *(np.expand_dims(part, missing) for part in parts))
-        if where.any():
-            self._highest[target] = max(self._highest[target] or 0, int(values[where].max()))
+    def _show_pyramid(self, layer: Labels) -> None:
+        """Have a pyramid drawn that was written."""
+        if layer.ndim == 2 and not isinstance(layer.data[-1], np.ndarray):
+            # napari has kept what it once read of the coarsest level; given the levels again, it reads it again.
+            self._showing = True
+            try:
+                layer.data = list(layer.data)
+            finally:
+                self._showing = False
         layer.refresh()
-        return True
 
     def _layer(self, target: str) -> Labels:
         if target not in self._layers:
@@ -236,7 +246,11 @@ def _finest(layer: Labels) -> Any:
 
 
 def _largest(data: Any) -> int:
-    """The largest label of an array of any kind, read plane by plane."""
-    if isinstance(data, np.ndarray) or data.ndim <= 2:
+    """The largest label of an array of any kind, read plane by plane, and wide planes band by band."""
+    if isinstance(data, np.ndarray) or data.ndim < 2:
         return int(np.max(np.asarray(data), initial=0))
+    if data.ndim == 2:
+        rows = max(1, BAND // max(1, data.shape[1]))
+        bands = (np.asarray(data[first : first + rows]) for first in range(0, data.shape[0], rows))
+        return max((int(np.max(band, initial=0)) for band in bands), default=0)
     return max((_largest(data[index]) for index in range(data.shape[0])), default=0)

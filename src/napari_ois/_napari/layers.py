@@ -21,7 +21,7 @@ from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_ois._napari import settings
-from napari_ois._napari.plane import GEOMETRY, Plane
+from napari_ois._napari.plane import GEOMETRY, Plane, sampled
 from napari_ois.annotation import Click, Clicks, PackedMask, PlaneKey
 from napari_ois.segmentation.frame import MOST, Frame, View
 from napari_ois.segmentation.lazy_plane import is_large
@@ -182,10 +182,15 @@ class SessionLayers:
         return old, new
 
     def show_mask(self, mask: NDArray[np.bool_], frame: Frame | None = None) -> None:
-        """Show a mask of the plane or of a frame; only the pixels that differ are drawn again."""
+        """Show a mask of the plane or of a frame; only the pixels that differ are drawn again.
+
+        A mask of another resolution than the frame is shown by the pixels in the middle of the frame's cells.
+        """
+        frame = frame or self._whole
+        mask = sampled(mask, frame.shape)
         self._writing = True
         try:
-            self._move_preview(frame or self._whole)
+            self._move_preview(frame)
             self._write_mask(mask)
         finally:
             self._writing = False
@@ -250,8 +255,8 @@ class SessionLayers:
         self.show_orders(self._far(), np.zeros((0, *self._whole.shape), np.float32))
 
     def owns(self, layer: Layer) -> bool:
-        """Whether a layer was made here, so that no choice offers it."""
-        return layer in self._made
+        """Whether a layer was made here, or is marked as another part's of the plugin, so that no choice offers it."""
+        return layer in self._made or settings.PLUGIN in layer.metadata
 
     def add_extra(self, layer: Layer) -> None:
         """Adopt a layer of somebody else, for example of the inspector, until the session ends."""
@@ -365,17 +370,22 @@ class SessionLayers:
         """Add a layer right below the preview or the clicks, and leave the user's selection as it was."""
         layers = self._viewer.layers
         above = next((own for own in (self.preview, self.clicks) if own in layers and own != layer), None)
-        selected, active = set(layers.selection), layers.selection.active
-        layers.insert(len(layers) if above is None else layers.index(above), layer)
-        layers.selection.clear()
-        layers.selection.update(selected)
-        layers.selection.active = active
+        insert_unselected(layers, len(layers) if above is None else layers.index(above), layer)
 
     def _remove(self, layer: Layer) -> None:
         if layer in self._viewer.layers:
             self._viewer.layers.remove(layer)
         if layer in self._made:
             self._made.remove(layer)
+
+
+def insert_unselected(layers: Any, index: int, layer: Layer) -> None:
+    """Add a layer to a viewer's, and leave the user's selection as it was."""
+    selected, active = set(layers.selection), layers.selection.active
+    layers.insert(index, layer)
+    layers.selection.clear()
+    layers.selection.update(selected)
+    layers.selection.active = active
 
 
 def _polarity(labels: NDArray[Any]) -> pd.Categorical:

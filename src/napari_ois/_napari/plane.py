@@ -71,12 +71,12 @@ class Plane:
     # -- plane -> layer ---------------------------------------------------------------------------
 
     def lift(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Give a (h, w) array the image's axes; a view where that is possible."""
-        turned = array.T if self.axes[0] > self.axes[1] else array
+        """Give a (h, w) array the image's axes, or a (h, w, C) one with colour behind; a view where possible."""
+        turned = array.swapaxes(0, 1) if self.axes[0] > self.axes[1] else array
         shape = [1] * self.ndim
-        for axis, size in zip(self.axes, array.shape, strict=True):
+        for axis, size in zip(self.axes, array.shape[:2], strict=True):
             shape[axis] = size
-        return turned.reshape(shape)
+        return turned.reshape(*shape, *array.shape[2:])
 
     def lower(self, data: NDArray[Any]) -> NDArray[Any]:
         """Give the data of a plane layer back as (H, W): the other way of :meth:`lift`."""
@@ -146,6 +146,17 @@ class Plane:
             "units": image.units,
             "axis_labels": image.axis_labels,
         }
+
+
+def sampled(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Bring (h, w) or (h, w, C) to other rows and columns: each pixel is as the one that its middle lies in."""
+    if array.shape[:2] == tuple(shape):
+        return array
+    rows, columns = (
+        np.minimum((np.arange(n) + 0.5) * m / n, m - 1).astype(np.intp)
+        for n, m in zip(shape, array.shape[:2], strict=True)
+    )
+    return np.ascontiguousarray(array[rows[:, None], columns[None, :]])
 
 
 def image_array(image: Image) -> Any:

@@ -343,7 +343,7 @@ class Session(QObject):
         if mask is None:
             self.layers.clear_mask()
         else:
-            self.layers.show_mask(mask, frame)
+            self.layers.show_mask(mask, frame or self.sight.grid(self.look))
 
     def _hint(self, obj: AnnotatedObject | None) -> None:
         if obj is None or not len(obj.clicks):

@@ -17,10 +17,12 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ois._napari.plane import image_array, image_shape, read_plane, same_place
+from napari_ois._napari.plane import image_array, image_shape, read_plane, same_place, sampled
+from napari_ois._napari.sight_picture import CELLS, Picture, draw, draw_overview, read_cuts
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import NETWORK, SEEN, Appearance, Tint
 from napari_ois.segmentation.colour import PERCENTILES
+from napari_ois.segmentation.frame import Frame, View
 from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ REST = 400
 """Milliseconds that contrast limits must rest before the image is embedded anew."""
 COLOURS = 17
 """Colours of a colour map that are kept."""
+AUTO = -1
+"""The level where the user chose none: the finest, as far as it fits; see :class:`Choice`."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,10 @@ class Choice:
     channels : tuple of int
         Indices there: one, two or three.
     level : int
-        Of a pyramid: what is read is that coarse. Clicks, mask and labels stay at full resolution.
+        Of a pyramid: what is read, and how finely pictures and previews are drawn. Clicks, answers and labels are
+        at full resolution all the same. :data:`AUTO` is full resolution for planes that are held whole
+        (:data:`~napari_ois.segmentation.lazy_plane.LARGE`), so small objects are seen as sharply as they can be;
+        of larger ones each window is read at the level that it needs. Pictures then have up to :data:`CELLS` pixels.
     """
 
     stretch: str = NETWORK
@@ -60,7 +67,7 @@ class Choice:
     source: str = LAYER
     channel_axis: int = 0
     channels: tuple[int, ...] = (0,)
-    level: int = 0
+    level: int = AUTO
 
 
 class Sight(QObject):
@@ -80,9 +87,12 @@ class Sight(QObject):
     -------
     changed(Appearance)
         The user has moved the contrast, or shown another layer, and that is seen.
+    chosen()
+        There is another choice.
     """
 
     changed = Signal(object)
+    chosen = Signal()
 
     def __init__(
         self, viewer: napari.Viewer, image: Image, plane: Plane, choice: Choice, mine: Callable[[Layer], bool]
@@ -126,6 +136,7 @@ class Sight(QObject):
             self._choice = before
             raise
         self._watch()
+        self.chosen.emit()
         return self._last
 
     def appearance(self) -> Appearance:
@@ -137,15 +148,15 @@ class Sight(QObject):
             If it does not fit the plane.
         """
         choice = self._choice
-        if choice.level and not 0 <= choice.level < self.levels:
+        if not AUTO <= choice.level < self.levels:
             raise InputError(f'"{self._image.name}" has the levels 0 to {self.levels - 1}; choose one of these.')
-        made = Appearance(choice.stretch, choice.percentiles, level=choice.level, tints=self._tints())
+        made = Appearance(choice.stretch, choice.percentiles, level=max(choice.level, 0), tints=self._tints())
         if not made.plain or choice.source != LAYER:
             self._check_size()
         if choice.source == VISIBLE:
             return replace(made, composite=True)
         if choice.source == CHANNELS:
-            self._check_channels(choice.channel_axis, choice.channels)
+            self._check_channels(self._plane, choice.channel_axis, choice.channels)
             return replace(made, channel_axis=choice.channel_axis, channels=choice.channels)
         return made
 
@@ -175,22 +186,37 @@ class Sight(QObject):
         self._check_size()
         return partial(_paint, appearance, self._cuts(appearance, plane), plane.shape)
 
-    def picture(self, appearance: Appearance, side: int) -> Callable[[], NDArray[np.uint8]]:
-        """Something that draws what the network sees, for people, (h, w, 3) uint8, in any thread.
+    def picture(self, appearance: Appearance, plane: Plane | None = None) -> Callable[[], Picture]:
+        """Something that draws what the network sees, in any thread.
+
+        It is as fine as the level that the user has chosen; without one, of up to :data:`CELLS` pixels. Of a plane
+        that is read in windows it is the overview that the network sees of the whole.
 
         Parameters
         ----------
-        appearance : Appearance
-        side : int
-            The longest side is at most this.
+        appearance, plane
+            As :meth:`reader` takes them.
 
         Raises
         ------
         InputError
-            As :meth:`reader`, or if the plane is so large that it is never read as a whole.
+            As :meth:`reader`.
         """
-        self._check_size()
-        return partial(_draw, appearance, self._cuts(appearance, self._plane), side)
+        plane = plane or self._plane
+        if is_large(plane.shape):
+            if not appearance.plain:
+                self._check_size()
+            return partial(draw_overview, read_plane(plane, self._image))
+        chosen = bool(appearance.level) or self._choice.level != AUTO
+        return partial(draw, appearance, self._cuts(appearance, plane), plane.shape, None if chosen else CELLS)
+
+    def grid(self, appearance: Appearance) -> Frame | None:
+        """The cells that a preview of the plane has: those of the level that was read; None for pixels."""
+        if not appearance.level or not self._image.multiscale or is_large(self._plane.shape):
+            return None
+        rows, columns = self._plane.axes
+        shape = self._image.data[min(appearance.level, self.levels - 1)].shape
+        return Frame(View.whole(self._plane.shape), (int(shape[rows]), int(shape[columns])))
 
     def _cuts(self, appearance: Appearance, plane: Plane) -> list[Any]:
         """The planes that an appearance is made of, not read yet."""
@@ -206,7 +232,7 @@ class Sight(QObject):
         axis = appearance.channel_axis
         if axis is None:
             return [_cut(plane, self._image, appearance.level)]
-        self._check_channels(axis, appearance.channels)
+        self._check_channels(plane, axis, appearance.channels)
         indices = [(*plane.index[:axis], channel, *plane.index[axis + 1 :]) for channel in appearance.channels]
         return [_cut(replace(plane, index=index), self._image, appearance.level) for index in indices]
 
@@ -247,8 +273,8 @@ class Sight(QObject):
                 "take the choices back."
             )
 
-    def _check_channels(self, axis: int, channels: Sequence[int]) -> None:
-        if not 0 <= axis < self._plane.ndim or axis in self._plane.axes:
+    def _check_channels(self, plane: Plane, axis: int, channels: Sequence[int]) -> None:
+        if not 0 <= axis < plane.ndim or axis in plane.axes:
             raise InputError(
                 f'"{self._image.name}" has no axis {axis} with a slider; choose another axis for the channels.'
             )
@@ -309,31 +335,6 @@ def _cut(plane: Plane, layer: Image, level: int) -> Any:
     return replace(plane, index=index).view(data)
 
 
-def _read(cuts: list[Any]) -> list[NDArray[Any]]:
-    """Read planes, and bring coarser ones among them to the size of the finest."""
-    parts = [np.asarray(cut) for cut in cuts]
-    shape = max((part.shape[:2] for part in parts), key=lambda sides: sides[0] * sides[1])
-    return [enlarged(part, shape) for part in parts]
-
-
 def _paint(appearance: Appearance, cuts: list[Any], shape: tuple[int, int]) -> NDArray[Any]:
     """In the inference thread."""
-    return enlarged(appearance.paint(_read(cuts)), shape)
-
-
-def _draw(appearance: Appearance, cuts: list[Any], side: int) -> NDArray[np.uint8]:
-    """In any thread."""
-    seen = appearance.seen(_read(cuts))
-    step = max(1, -(-max(seen.shape[:2]) // side))
-    return (seen[step // 2 :: step, step // 2 :: step] * 255 + 0.5).astype(np.uint8)
-
-
-def enlarged(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Bring (h, w) or (h, w, C) to more rows and columns: each pixel is as the one that it lies in."""
-    if array.shape[:2] == tuple(shape):
-        return array
-    rows, columns = (
-        np.minimum((np.arange(n) + 0.5) * m / n, m - 1).astype(np.intp)
-        for n, m in zip(shape, array.shape[:2], strict=True)
-    )
-    return np.ascontiguousarray(array[rows[:, None], columns[None, :]])
+    return sampled(appearance.paint(read_cuts(cuts)), shape)

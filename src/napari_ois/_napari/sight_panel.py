@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from magicgui.widgets import ComboBox, Container, FloatSpinBox, Label, SpinBox
 from napari.utils.notifications import show_warning
-from numpy.typing import NDArray
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_ois._napari.plane import image_shape
-from napari_ois._napari.sight import CHANNELS, LAYER, VISIBLE, Choice
+from napari_ois._napari.sight import AUTO, CHANNELS, LAYER, VISIBLE, Choice
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import NETWORK, PERCENTILE, SEEN
 from napari_ois.segmentation.lazy_plane import is_large
@@ -22,12 +21,15 @@ if TYPE_CHECKING:
     import napari
 
     from napari_ois._napari.session import Session
+    from napari_ois._napari.sight_picture import Picture
     from napari_ois._napari.widget import OISWidget
 
 SIDE = 260
 """Pixels of the picture's longest side."""
 NONE = -1
 """A colour that shows no channel."""
+AUTOMATIC = "automatic"
+"""What the user reads of the level that is taken where none is chosen."""
 
 
 class SightPanel(QWidget):
@@ -65,12 +67,17 @@ class SightPanel(QWidget):
         ]
         self.level = ComboBox(
             label="Level",
-            choices=[("full resolution", 0)],
-            tooltip="Of a pyramid: a coarser one is read faster. Labels are written at full resolution.",
+            choices=[(AUTOMATIC, AUTO)],
+            tooltip="Of a pyramid: a coarser one is read faster, and drawn so. Labels are at full resolution.",
         )
         self.hint = Label(value="")
         self.show_button = QPushButton("Show what the model sees")
         self.show_button.setToolTip("Draw the plane below as the network gets it.")
+        self.as_layer = QCheckBox("As a layer over the image")
+        self.as_layer.setToolTip(
+            "The plane in view as the network gets it, exactly over the image; it follows the sliders and the choices "
+            "above."
+        )
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._parts = [self.stretch, self.low, self.high, self.source, self.axis, *self.colours, self.level]
@@ -78,11 +85,13 @@ class SightPanel(QWidget):
         form.margins = (0, 0, 0, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (form.native, self.show_button, self.picture):
+        for part in (form.native, self.as_layer, self.show_button, self.picture):
             layout.addWidget(part)
         for part in self._parts:
             part.changed.connect(self._on_changed)
         self.show_button.clicked.connect(self._on_press)
+        self.as_layer.clicked.connect(lambda: widget.toggle_sight())
+        widget.sight_layer.changed.connect(self._enable)
         widget.begun.connect(self._on_begun)
         widget.ended.connect(self._on_ended)
         widget.embedded.connect(self._on_embedded)
@@ -131,7 +140,7 @@ class SightPanel(QWidget):
         with self.axis.changed.blocked(), self.level.changed.blocked():
             self.axis.choices = axes or [0]
             names = [f"level {level}: {_size(session, level)}" for level in range(session.sight.levels)]
-            self.level.choices = [(name, level) for level, name in enumerate(names)]
+            self.level.choices = [(AUTOMATIC, AUTO), *((name, level) for level, name in enumerate(names))]
         for part in self.colours:
             with part.changed.blocked():
                 part.max = max((shape[axis] - 1 for axis in axes), default=0)
@@ -155,7 +164,7 @@ class SightPanel(QWidget):
         if session is None:
             return
         try:
-            job = session.sight.picture(session.look, SIDE)
+            job = session.sight.picture(session.look)
         except InputError as error:
             show_warning(str(error))
             return
@@ -163,10 +172,11 @@ class SightPanel(QWidget):
         number = self._asked
         self._widget.thread("sight").send(job, lambda seen: self._on_drawn(number, seen), self._on_failed)
 
-    def _on_drawn(self, number: int, seen: NDArray[np.uint8]) -> None:
+    def _on_drawn(self, number: int, picture: Picture) -> None:
         if number != self._asked or self._session is None:
             return
-        seen = np.ascontiguousarray(seen)
+        step = max(1, -(-max(picture.seen.shape[:2]) // SIDE))
+        seen = np.ascontiguousarray(picture.seen[step // 2 :: step, step // 2 :: step])
         height, width = seen.shape[:2]
         image = QImage(seen.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
         pixmap = QPixmap.fromImage(image)
@@ -191,6 +201,8 @@ class SightPanel(QWidget):
         for part in self._parts:
             part.enabled = session is not None
         self.show_button.setEnabled(session is not None)
+        self.as_layer.setEnabled(session is not None)
+        self.as_layer.setChecked(self._widget.sight_layer.wanted)
 
 
 def _size(session: Session, level: int) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_ois._napari.preference_verbs import PreferenceVerbs
 from napari_ois._napari.sight import VISIBLE, Choice
+from napari_ois._napari.sight_layer import SightLayer
 from napari_ois.segmentation.appearance import NETWORK, SEEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import napari
 
     from napari_ois._napari.session import Session
 
@@ -20,6 +24,8 @@ SIGHT = "What the model sees"
 
 class SightVerbs(PreferenceVerbs):
     """The part of the widget that chooses what the network sees."""
+
+    _viewer: napari.viewer.Viewer
 
     def see(self, choice: Choice) -> None:
         """Let the network see the image of the session in another way; the open object is asked for again."""
@@ -36,6 +42,15 @@ class SightVerbs(PreferenceVerbs):
     def see_composite(self) -> None:
         """Let the network see all visible image layers on the same place, in their colours."""
         self._do(lambda session: _see(session, replace(session.sight.choice, stretch=SEEN, source=VISIBLE)))
+
+    @cached_property
+    def sight_layer(self) -> SightLayer:
+        """What the network sees, as a layer; made by whoever wants it first."""
+        return SightLayer(self._viewer, self)  # type: ignore[arg-type]
+
+    def toggle_sight(self) -> None:
+        """Show what the network sees as a layer over the image, or take it away."""
+        self._do(lambda session: self.sight_layer.show(not self.sight_layer.wanted))
 
     def _do(self, action: Callable[[Session], object]) -> None:
         raise NotImplementedError

@@ -13,6 +13,7 @@ from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 
 from napari_ois._napari import settings
+from napari_ois._napari.layers import insert_unselected
 from napari_ois._napari.plane import GEOMETRY, Plane
 
 if TYPE_CHECKING:
@@ -44,12 +45,7 @@ class StackPreview:
             if mask is None:
                 return
             self.layer = self._make(plane)
-            above = self._viewer.layers.index(self._image) + 1
-            selected, active = set(self._viewer.layers.selection), self._viewer.layers.selection.active
-            self._viewer.layers.insert(above, self.layer)
-            self._viewer.layers.selection.clear()
-            self._viewer.layers.selection.update(selected)
-            self._viewer.layers.selection.active = active
+            insert_unselected(self._viewer.layers, self._viewer.layers.index(self._image) + 1, self.layer)
         self.layer.data = plane.lift(values)
         if plane != self._plane:
             self._plane = plane

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ois.segmentation.frame import Frame, View
 from napari_ois.segmentation.lazy_plane import LazyPlane
-from napari_ois.segmentation.view import View
 
 OVERVIEW = 2048
 """Longest side of the overview is at least this where the image has it, and less than twice this."""
@@ -31,6 +31,8 @@ class Pyramid:
     shape : (int, int)
         Rows and columns at the image's own resolution.
     overview : (h, w) or (h, w, C) array
+    covered : Frame
+        Where its pixels lie; it may end beyond the image or before it, by less than one of them.
     """
 
     def __init__(self, levels: list[LazyPlane]) -> None:
@@ -39,6 +41,12 @@ class Pyramid:
         step = max(1, max(source.shape[:2]) // OVERVIEW)
         # From the middle of the first cell on: so each pixel stands for the cell around it.
         self.overview = np.ascontiguousarray(source[step // 2 :: step, step // 2 :: step])
+        rows, columns = self.overview.shape[:2]
+        bottom, right = (
+            round(n * step * full / read)
+            for n, full, read in zip((rows, columns), self.shape, source.shape[:2], strict=True)
+        )
+        self.covered = Frame(View(0, 0, bottom, right), (rows, columns))
         fine = [level for level in levels if level.shape[0] > self.overview.shape[0]]
         self._levels: list[Any] = [*fine, self.overview]
 
