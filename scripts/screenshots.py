@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ import napari
 import numpy as np
 from PIL import Image
 from qtpy.QtCore import QEventLoop, QTimer
+from qtpy.QtWidgets import QWidget
 from superqt import QCollapsible
 
 from napari_ois._napari import samples
 from napari_ois._napari.demo import FIRST_CLICK
 from napari_ois._napari.panels import PANELS
 from napari_ois._napari.sight_panel import SightPanel
+from napari_ois._napari.stack_panel import StackPanel
 from napari_ois._napari.widget import OISWidget
 from napari_ois.segmentation.cells import made_cells
 
@@ -65,6 +68,22 @@ def wait_while(running: Callable[[], bool]) -> None:
     raise SystemExit("error: it took too long.")
 
 
+def blank(panel: SightPanel) -> bool:
+    """Whether a panel still lacks its picture."""
+    return panel.picture.pixmap().isNull()
+
+
+def settle(part: QWidget) -> None:
+    """Wait until a part has had its final size for a while: on a busy machine that is not at once."""
+    sizes: list[Any] = []
+
+    def moving() -> bool:
+        sizes.append((part.size(), part.sizeHint()))
+        return len(sizes) < 5 or any(size != sizes[-1] for size in sizes[-5:])
+
+    wait_while(moving)
+
+
 def click(widget: OISWidget, row: float, column: float) -> None:
     """Start on the image chosen, and click on the plane shown."""
     wait(widget.embedded, widget.start)
@@ -92,8 +111,9 @@ def find_everything(widget: OISWidget) -> None:
 
 def carry_on_a_stack(viewer: napari.Viewer, widget: OISWidget) -> None:
     """Open a stack, click on a cell and carry it to its neighbours."""
+    if widget.session is not None:
+        widget.session.end()
     viewer.layers.clear()
-    rest(300)
     data, options, _ = samples.overlapping_cells()[0]
     stack = viewer.add_image(data, **{**options, "visible": True})
     cells = made_cells()
@@ -101,7 +121,9 @@ def carry_on_a_stack(viewer: napari.Viewer, widget: OISWidget) -> None:
     widget.image.value = stack
     row, column = np.argwhere(cells.labels == 1).mean(axis=0)
     click(widget, row, column)
-    widget.propagate(slices=REACH)
+    panel = widget.findChild(StackPanel)
+    panel.reach.setValue(REACH)
+    panel.propagate_button.click()
     wait_while(lambda: widget.stack_work is not None and widget.stack_work.running)
     viewer.dims.set_current_step(0, round(float(cells.z[0])) + 2)
 
@@ -125,10 +147,10 @@ def picture(
         else:
             part = parts[title]
             part.expand(animate=False)
-            rest(300)
             for sight in part.findChildren(SightPanel):
                 sight.draw()
-                rest(1500)
+                wait_while(partial(blank, sight))
+            settle(part)
             part.grab().save(str(path))
             part.collapse(animate=False)
         written.append(save(path))

@@ -186,6 +186,7 @@ def test_the_choice_stays_with_the_image(viewer, make, qtbot) -> None:
         widget.see_plain()
     with qtbot.waitSignal(widget.embedded):
         widget.see_shown()
+    assert panel.stretch.value == SEEN  # the form follows the palette
     with qtbot.waitSignal(widget.embedded):
         widget.see_composite()
     assert widget.session.look.composite and widget.session.look.tints[0].layer == image.name

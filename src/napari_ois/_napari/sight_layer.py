@@ -96,7 +96,7 @@ class SightLayer(QObject):
     def _emitters(self, session: Session) -> list[Any]:
         events = self._viewer.dims.events
         shown = [events.current_step, events.order, events.ndisplay]
-        return [*shown, session.image.events.data, session.sight.chosen]
+        return [*shown, session.image.events.data, session.sight.chosen, session.sight.changed]
 
     def _leave(self) -> None:
         """Follow nothing, and take the layer away."""

@@ -145,6 +145,12 @@ class SightPanel(QWidget):
             with part.changed.blocked():
                 part.max = max((shape[axis] - 1 for axis in axes), default=0)
         self.show_choice(session.sight.choice)
+        session.sight.chosen.connect(self._on_chosen)
+
+    def _on_chosen(self) -> None:
+        """From the palette or a script, too."""
+        if self._session is not None:
+            self.show_choice(self._session.sight.choice)
 
     def _on_ended(self) -> None:
         self._session = None

@@ -151,6 +151,7 @@ class StackPanel(QWidget):
                 item.setData(Qt.ItemDataRole.UserRole, one.index)
                 item.setToolTip(f"Slice {one.index}: {one.flagged}. Click to go there.")
                 self.table.setItem(row, column, item)
+        self.table.resizeRowsToContents()  # a reason may take two lines
 
 
 def _say(active: bool, work: StackWork | None) -> str:
