@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_ois.errors import InputError
-from napari_ois.segmentation.colour import Picture, to_plane
+from napari_ois.segmentation.colour import Picture, stretched, to_plane
 
 
 @pytest.fixture
@@ -136,3 +136,15 @@ def test_a_part_has_the_colours_that_it_has_in_the_whole(shape, dtype, axis, rng
 def test_an_image_is_referred_to_and_not_copied():
     image = np.zeros((20, 20, 3), np.uint8)
     assert np.shares_memory(Picture.of(image).array, image)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16])
+def test_many_integers_are_stretched_as_few_are(dtype):
+    limits = np.iinfo(dtype)
+    values = np.random.default_rng(0).integers(limits.min, limits.max + 1, (300, 300)).astype(dtype)
+    values[0, :2] = limits.min, limits.max
+    ends = (limits.min + 11.5, limits.max * 0.8)
+    rows = np.stack([stretched(row, ends) for row in values])
+    np.testing.assert_array_equal(stretched(values, ends), rows)
+    assert rows.min() == 0
+    assert rows.max() == 1

@@ -54,3 +54,10 @@ def test_shrinking_is_antialiased():
     stripes[::2] = 1.0
     small = resize(stripes, (32, 32))
     np.testing.assert_allclose(small[2:-2], 0.5, atol=0.02)
+
+
+def test_one_plane_seen_three_times_is_resized_as_three_planes_are():
+    grey = np.random.default_rng(0).random((90, 130)).astype(np.float32)
+    seen = np.broadcast_to(grey[..., None], (90, 130, 3))
+    for shape in ((64, 32), (90, 130), (120, 160)):
+        np.testing.assert_allclose(resize(seen, shape), resize(seen.copy(), shape), rtol=0, atol=1e-6)

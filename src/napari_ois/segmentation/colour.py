@@ -103,7 +103,7 @@ class Picture:
         return int(self.array.shape[0]), int(self.array.shape[1])
 
     def plane(self, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.float32]:
-        """RGB of the rows and columns asked for, (h, w, 3) float32 in [0, 1]."""
+        """RGB of the rows and columns asked for, (h, w, 3) float32 in [0, 1]; of grey, one plane seen three times."""
         part = self.array[rows, columns]
         if self.mixed:
             ranges = self.ranges or ((0.0, 1.0),) * part.shape[-1]
@@ -111,7 +111,7 @@ class Picture:
         if part.dtype == np.uint8 and self.ranges is None:
             return part.astype(np.float32) / np.float32(255)
         values = part.astype(np.float32) if self.ranges is None else stretched(part, self.ranges[0])
-        return values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=2)
+        return values if values.ndim == 3 else np.broadcast_to(values[..., None], (*values.shape, 3))
 
 
 def to_plane(image: ArrayLike, channel_axis: int | None = None) -> NDArray[np.float32]:
@@ -121,7 +121,7 @@ def to_plane(image: ArrayLike, channel_axis: int | None = None) -> NDArray[np.fl
     -------
     (H, W, 3) float32 in [0, 1].
     """
-    return Picture.of(image, channel_axis).plane()
+    return np.ascontiguousarray(Picture.of(image, channel_axis).plane())
 
 
 def check_plane(shape: tuple[int, ...], dtype: np.dtype[Any], channel_axis: int | None) -> None:
@@ -194,6 +194,10 @@ def contrast(values: NDArray[Any], percentiles: Range = PERCENTILES) -> Range:
     return float(low), float(high)
 
 
+_TABLE = 2**16
+"""Of more integers of 8 or 16 bits than this, each value is stretched once and looked up."""
+
+
 def stretched(values: NDArray[Any], ends: Range) -> NDArray[np.float32]:
     """Values of any shape -> float32 in [0, 1]."""
     low, high = ends
@@ -201,6 +205,11 @@ def stretched(values: NDArray[Any], ends: Range) -> NDArray[np.float32]:
         return values.astype(np.float32)
     if not high > low:
         return np.zeros(values.shape, dtype=np.float32)
+    if values.dtype.kind in "iu" and values.dtype.itemsize <= 2 and values.size > _TABLE:
+        limits = np.iinfo(values.dtype)
+        table = stretched(np.arange(limits.min, limits.max + 1).astype(values.dtype), ends)
+        # a negative value counts from the end, which is where its entry goes
+        return np.roll(table, int(limits.min))[values]
     # 32-bit integers do not fit float32's 24 bits, so subtract them in double precision.
     exact = values.dtype.kind == "f" and values.dtype.itemsize <= 4
     wide: NDArray[Any] = values.astype(np.float32 if exact else np.float64)

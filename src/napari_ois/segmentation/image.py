@@ -70,6 +70,9 @@ def resize(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     -------
     (h, w) or (h, w, C) float32, contiguous.
     """
+    if array.ndim == 3 and array.strides[2] == 0:  # one plane seen as several, as the colours of a grey picture
+        one = resize(array[..., 0].copy(), shape)  # a view of it is read-only, which torch warns of
+        return np.repeat(one[..., None], array.shape[2], axis=2)
     plane = np.ascontiguousarray(array, dtype=np.float32)
     if plane.shape[:2] == tuple(shape):
         return plane
