@@ -17,9 +17,10 @@ from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.playback import orders_needed
 from napari_ois.annotation.session_file import Session, load_session
 from napari_ois.annotation.signature import ImageSignature
-from napari_ois.batch.sources import Plane, is_zarr, open_zarr
+from napari_ois.batch.sources import Plane
 from napari_ois.batch.work import ClickWork, EverythingWork, SessionWork, Work
 from napari_ois.errors import InputError
+from napari_ois.segmentation.ome_zarr import is_zarr, open_zarr
 
 COLUMNS = ("row", "column", "label", "object")
 PLACES = ("image", "plane")

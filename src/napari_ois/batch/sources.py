@@ -5,7 +5,6 @@ An OME-Zarr has planes along its leading axes; an image file is one plane, with 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_ois.errors import InputError
 from napari_ois.segmentation.files import read_image
+from napari_ois.segmentation.ome_zarr import is_zarr, open_zarr
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy")
 
@@ -95,48 +95,3 @@ def read_plane(plane: Plane) -> tuple[NDArray[Any], int | None]:
         raise InputError(f"{path} has no plane {plane.name}; it has changed.") from error
     pixels = np.asarray(cut)
     return (np.moveaxis(pixels, 0, -1), 2) if pixels.ndim == 3 else (pixels, None)
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr array or group."""
-    return any((path / name).is_file() for name in (".zgroup", ".zarray", ".zattrs", "zarr.json"))
-
-
-def open_zarr(path: Path) -> tuple[Any, list[str]]:
-    """Open the finest level of an OME-Zarr, or a plain array.
-
-    Returns
-    -------
-    array : zarr array
-    axes : list of str
-        Their names, such as t, c, z, y, x; the last two are rows and columns.
-
-    Raises
-    ------
-    InputError
-        If zarr is not installed, or this is no image.
-    """
-    try:
-        import zarr
-    except ImportError as error:
-        raise InputError("OME-Zarr needs zarr, which is not installed; run: pip install 'zarr>=3'.") from error
-    try:
-        found: Any = zarr.open(str(path), mode="r")
-        if isinstance(found, zarr.Array):
-            return found, _axes(None, found.ndim, path)
-        attributes: dict[str, Any] = dict(found.attrs)
-        image = attributes.get("ome", attributes)["multiscales"][0]  # version 0.5 put it one level deeper
-        array = found[image["datasets"][0]["path"]]
-    except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
-        raise InputError(f"{path} is no OME-Zarr image that can be read ({error}).") from error
-    return array, _axes(image.get("axes"), array.ndim, path)
-
-
-def _axes(named: Any, ndim: int, path: Path) -> list[str]:
-    usual = ["t", "c", "z", "y", "x"]
-    names = [str(axis["name"] if isinstance(axis, dict) else axis) for axis in named or usual[-ndim:]]
-    if len(names) != ndim or ndim < 2:
-        raise InputError(f"{path} has {ndim} axes, but its metadata name {len(names)}; the file is damaged.")
-    if "c" in names[-2:]:
-        raise InputError(f"The last two axes of {path} must be rows and columns, not channels.")
-    return [re.sub(r"\W", "", name).lower() or "axis" for name in names]

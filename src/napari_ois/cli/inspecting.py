@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from napari_ois.cli.ordering import order_options
-from napari_ois.cli.parts import InOrder, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import InOrder, load_predictor, model_options, plane_option, progress_bar, spoken_warnings
 from napari_ois.cli.prompting import Given, prompt_options
 from napari_ois.cli.segmenting import begin
 
@@ -23,6 +23,7 @@ from napari_ois.cli.segmenting import begin
 @click.option("--head", type=click.IntRange(1), help="Attention of this head; by default the mean over all.")
 @order_options
 @click.option("--channel-axis", type=int, help="Axis that holds the channels.")
+@plane_option
 @model_options
 @click.pass_context
 def inspect(
@@ -33,6 +34,7 @@ def inspect(
     block: int | None,
     head: int | None,
     channel_axis: int | None,
+    plane: tuple[int, ...] | None,
     model: str,
     device: str,
     precision: str,
@@ -49,9 +51,10 @@ def inspect(
     from napari_ois.segmentation.files import whole_folder
     from napari_ois.segmentation.inspection import Inspection
     from napari_ois.segmentation.inspection_figure import save_inspection
+    from napari_ois.segmentation.results import plane_under
 
     given = Given.take(ctx.meta["order"], options)
-    prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision)
+    prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision, plane)
     chosen = {"block": None if block is None else block - 1, "head": None if head is None else head - 1}
     with progress_bar(4, "inspect") as step, spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size)
@@ -74,7 +77,7 @@ def inspect(
             "sigma": inspection.sigma.tolist(),
         }
         with whole_folder(output) as folder:
-            save_inspection(folder / "order.png", scene.plane, inspection, without, **chosen)
+            save_inspection(folder / "order.png", plane_under(answer), inspection, without, **chosen)
             _write_maps(folder, inspection, change, chosen)
             (folder / "order.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         step(1)

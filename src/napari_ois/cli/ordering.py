@@ -5,7 +5,7 @@ Used by every command that segments; a stack becomes the image that its source o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,7 @@ from napari_ois.cli.parts import progress_bar
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Sequence
 
     from napari_ois.segmentation.order_sources import OrderSource
     from napari_ois.segmentation.stack_depth import DepthMap
@@ -63,17 +60,16 @@ class OrderedImage:
 
     Attributes
     ----------
-    pixels : array
-        As read, or made from a stack.
+    pixels : array, or list of arrays
+        As read, or made from a stack; of a large image what reads it, of a pyramid all levels.
     channel_axis : int or None
         Of ``pixels``.
-    plane : (H, W, 3) float32 in [0, 1]
     order : DepthMap
+        Of a large image its maps read what is sliced.
     """
 
-    pixels: NDArray[Any]
+    pixels: Any
     channel_axis: int | None
-    plane: NDArray[np.float32]
     order: DepthMap
 
 
@@ -102,11 +98,11 @@ def chosen_source(order: dict[str, Any], channel_axis: int | None, device: str, 
             raise InputError(f"{_flag(name)} says how to read {_flag(choice)}, which is not given; give both.")
     if order["depth_from"] == "focus" and order["threshold"] is not None:
         raise InputError("--threshold means nothing to --depth-from focus, which compares sharpness; leave it out.")
-    from napari_ois.segmentation.files import read_image
+    from napari_ois.segmentation.image_files import open_file
     from napari_ois.segmentation.order_sources import Estimated, Given, NoOrder
 
     if order["depth"] is not None:
-        return Given(read_image(order["depth"]), order["nearer"] or "larger", order["unknown"], channel_axis)
+        return Given(open_file(order["depth"])[0][0], order["nearer"] or "larger", order["unknown"], channel_axis)
     if order["depth_from"] is not None:
         return _stack_source(order, channel_axis)
     if order["no_order"]:
@@ -115,9 +111,14 @@ def chosen_source(order: dict[str, Any], channel_axis: int | None, device: str, 
 
 
 def read_ordered(
-    image: Path, source: OrderSource, axis: int, channel_axis: int | None, check: Callable[[tuple[int, int]], object]
+    image: Path,
+    source: OrderSource,
+    axis: int,
+    channel_axis: int | None,
+    check: Callable[[tuple[int, int]], object],
+    plane: Sequence[int] | None = None,
 ) -> OrderedImage:
-    """Read an image or a stack and find its order.
+    """Read an image or a stack and find its order; a large image is opened only.
 
     Parameters
     ----------
@@ -129,20 +130,29 @@ def read_ordered(
         Of the file.
     check : callable
         Given the image's rows and columns as soon as they are known, before anything takes long.
+    plane : sequence of int, optional
+        Which plane of the file; see :func:`napari_ois.segmentation.image_files.open_image`.
 
     Raises
     ------
     InputError
         If the image, the stack or the source cannot be used.
     """
-    from napari_ois.segmentation.colour import to_plane
-    from napari_ois.segmentation.files import read_image
+    from napari_ois.segmentation.colour import Picture
+    from napari_ois.segmentation.image_files import open_image
 
     if not source.needs_stack:
-        pixels = read_image(image)
-        plane = to_plane(pixels, channel_axis)
-        check((plane.shape[0], plane.shape[1]))
-        return OrderedImage(pixels, channel_axis, plane, source.compute(pixels))
+        opened = open_image(image, plane, channel_axis)
+        check(opened.shape)
+        if opened.large:
+            from napari_ois.segmentation.lazy_order import order_of_large
+
+            return OrderedImage(opened.pixels, opened.channel_axis, order_of_large(source, opened.shape))
+        Picture.of(opened.pixels, opened.channel_axis)  # says what is wrong with it, before a model is loaded
+        own = replace(source, channel_axis=opened.channel_axis)  # type: ignore[type-var]
+        return OrderedImage(opened.pixels, opened.channel_axis, own.compute(opened.pixels))
+    if plane is not None:
+        raise InputError("--depth-from takes the stack, and --plane one plane of it; give one of them.")
     from napari_ois.segmentation.stack_files import open_stack
     from napari_ois.segmentation.stack_planes import StackPlanes
 
@@ -153,7 +163,8 @@ def read_ordered(
     assert order.image is not None  # sources that need a stack make one
     # Channels come last; three or four without a word from the user are colour.
     behind = -1 if channel_axis is not None and order.image.ndim == 3 else None
-    return OrderedImage(order.image, behind, to_plane(order.image, behind), order)
+    Picture.of(order.image, behind)
+    return OrderedImage(order.image, behind, order)
 
 
 def _stack_source(order: dict[str, Any], channel_axis: int | None) -> OrderSource:

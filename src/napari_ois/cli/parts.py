@@ -69,6 +69,28 @@ class InputSize(click.ParamType):
         return int(value)
 
 
+class PlaneIndex(click.ParamType):
+    """Which plane of a file, written ``3`` or ``0,3``."""
+
+    name = "index"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """``"0,3"`` -> (0, 3)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f'"{value}" is no plane; write its index, such as 3 or 0,3.', param, ctx)
+
+
+def plane_option(command: Any) -> Any:
+    """Option of every command that takes one plane of a file with several."""
+    return click.option("--plane", type=PlaneIndex(), help="Of a stack or OME-Zarr: the plane's index, such as 0,3.")(
+        command
+    )
+
+
 def model_options(command: Any) -> Any:
     """Options of every command that runs a model."""
     for option in (

@@ -21,17 +21,17 @@ def precompute(
 ) -> None:
     """Embed every plane of IMAGE and keep that on disk, for the viewer and for scripts with cache=.
 
-    IMAGE is a file, or a zarr array. A plane that is kept already takes no time, so an interrupted run goes on
-    where it was. When the limit is reached, what was used longest ago is deleted.
+    IMAGE is a file, or an OME-Zarr; planes are read one by one. A plane that is kept already takes no time, so an
+    interrupted run goes on where it was. When the limit is reached, what was used longest ago is deleted.
     """
     from napari_ois.segmentation.embedding_cache import EmbeddingCache
     from napari_ois.segmentation.embedding_store import default_folder
-    from napari_ois.segmentation.files import open_image
+    from napari_ois.segmentation.image_files import open_file
     from napari_ois.segmentation.precompute import plane_readers
     from napari_ois.segmentation.precompute import precompute as embed_planes
 
     target = folder or default_folder()
-    readers = plane_readers(open_image(image), channel_axis)
+    readers = plane_readers(open_file(image)[0][0], channel_axis)
     cache = EmbeddingCache(target, disk=int(limit * 1e9), memory=0)
     with spoken_warnings():
         predictor = load_predictor(model, device, **options)

@@ -48,26 +48,6 @@ def read_image(path: str | Path) -> NDArray[Any]:
         raise InputError(f"{path} cannot be read as an image ({reason}).") from error
 
 
-def open_image(path: str | Path) -> Any:
-    """Open what may be larger than memory: a zarr array, or of an OME-Zarr its finest level; else :func:`read_image`.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_image`, or if a folder holds no zarr array.
-    """
-    path = Path(path)
-    if not path.is_dir():
-        return read_image(path)
-    import zarr
-
-    try:
-        found = zarr.open(str(path), mode="r")
-        return found if isinstance(found, zarr.Array) else found["0"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is a folder without a zarr array ({error}).") from error
-
-
 def check_target(target: str | Path) -> None:
     """Refuse a folder that cannot be written, before the work is done; writes and makes nothing.
 
@@ -126,7 +106,8 @@ def write_prediction(folder: str | Path, plane: NDArray[np.float32], prediction:
     folder : path
         Made where it does not exist.
     plane : (H, W, 3) float32 in [0, 1]
-        The image as :func:`napari_ois.segmentation.colour.to_plane` gives it, for the overview.
+        The image where the prediction lies, for the overview: of an ordinary one all of it, as
+        :func:`napari_ois.segmentation.colour.to_plane` gives it.
     prediction : Prediction
 
     Returns

@@ -37,7 +37,7 @@ def draw_inspection(
     Parameters
     ----------
     picture : (H, W, 3) float32 in [0, 1]
-        As :func:`napari_ois.segmentation.colour.to_plane` gives it.
+        The image where the prediction lies; see :func:`napari_ois.segmentation.results.plane_under`.
     inspection : Inspection
     without : Prediction
         The same clicks answered without order; see ``Predictor.again``.
@@ -110,7 +110,7 @@ def _show(axes: Axes, values: NDArray[Any], title: str, colormap: str | None = N
 
 
 def _mark(axes: Axes, prediction: Prediction, only: int | None = None) -> None:
-    for index, ((row, column), label) in enumerate(zip(prediction.points, prediction.labels, strict=True)):
+    for index, ((row, column), label) in enumerate(zip(prediction.local_points, prediction.labels, strict=True)):
         if only is None or index == only:
             marker, color = ("o", "#2ca25f") if label == 1 else ("X", "#e6550d")
             axes.plot(column, row, marker=marker, color=color, markersize=8, markeredgecolor="white", linestyle="none")

@@ -114,7 +114,8 @@ class LargeScene(Scene):
             used -= _bytes(look)
             del self._close_ups[view]
 
-    def _colours(self, view: View) -> NDArray[np.float32]:
+    def colours(self, view: View) -> NDArray[np.float32]:
+        """See :meth:`Scene.colours`."""
         part = self._pyramid.window(view, self._pixels)
         if not self.picture.mixed and part.ndim == 3:
             part = part[..., 0] if self.picture.array.ndim == 2 else part[..., :3]

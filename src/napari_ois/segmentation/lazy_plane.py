@@ -30,7 +30,7 @@ class LazyPlane:
         One an axis; the two at ``axes`` mean nothing. Axes behind it are colour, and stay last. By default
         all axes but the two are colour.
     colour : int, optional
-        Where there is no ``index``: the axis that holds the channels.
+        The axis that holds the channels, where it is none behind the index; they come last.
 
     Attributes
     ----------
@@ -50,11 +50,9 @@ class LazyPlane:
         self._axes = axes
         self._colour = colour
         self._index = [0] * len(array.shape) if index is None else [int(i) for i in index]
-        self._behind: tuple[int, ...]
-        if index is None:
-            self._behind = () if colour is None else (int(array.shape[colour]),)
-        else:
-            self._behind = tuple(int(side) for side in array.shape[len(self._index) :])
+        self._behind = tuple(int(side) for side in array.shape[len(self._index) :])
+        if colour is not None:
+            self._behind = (int(array.shape[colour]),)
         self.shape = (int(array.shape[axes[0]]), int(array.shape[axes[1]]), *self._behind)
         self.dtype = np.dtype(array.dtype)
 
@@ -89,7 +87,7 @@ class LazyPlane:
         if not (isinstance(rows, slice) and isinstance(columns, slice)):
             return cut
         if self._colour is not None:
-            cut = np.moveaxis(cut, self._colour, -1)
+            cut = np.moveaxis(cut, sum(axis < self._colour for axis in self._axes), -1)  # the others are gone
         return cut.swapaxes(0, 1) if self._axes[0] > self._axes[1] else cut
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:

@@ -41,7 +41,7 @@ def draw_overview(plane: NDArray[np.float32], prediction: Prediction) -> NDArray
     Parameters
     ----------
     plane : (H, W, 3) float32 in [0, 1]
-        The image as :func:`napari_ois.segmentation.colour.to_plane` gives it.
+        The image where the prediction lies, as :func:`napari_ois.segmentation.results.plane_under` gives it.
     prediction : Prediction
 
     Returns
@@ -81,7 +81,7 @@ def _draw_image(plane: NDArray[np.float32], prediction: Prediction, shape: tuple
     panel = Image.fromarray(pixels)
     draw = ImageDraw.Draw(panel)
     scale = np.asarray(shape) / np.asarray(prediction.mask.shape)
-    for (row, column), label in zip(prediction.points, prediction.labels, strict=True):
+    for (row, column), label in zip(prediction.local_points, prediction.labels, strict=True):
         y, x = (np.array([row, column]) + 0.5) * scale - 0.5
         colour = _POSITIVE if label == 1 else _NEGATIVE
         draw.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colour, outline=(255, 255, 255), width=2)

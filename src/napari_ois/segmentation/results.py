@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -75,6 +75,14 @@ def on_frame(scene: LargeScene, asked: Asked, answer: Answer, frame: Frame, dept
         ),
         looked=answer.looked,
     )
+
+
+def plane_under(prediction: Prediction) -> NDArray[np.float32]:
+    """The image as the network sees it, where a prediction lies: (h, w, 3) float32 in [0, 1], of its mask's shape."""
+    scene: Any = prediction.state.image
+    colours = scene.colours(prediction.frame.view)
+    shape = prediction.frame.shape
+    return colours if colours.shape[:2] == shape else resize(colours, shape).clip(0.0, 1.0)
 
 
 def state_of_mask(

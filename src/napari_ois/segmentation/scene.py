@@ -120,12 +120,12 @@ class Scene:
 
     def _make(self, view: View) -> Look:
         geometry = Geometry.fit(view.shape, input_size=self._input_size, multiple=self._multiple)
-        plane = resize(self._colours(view), geometry.input_shape).clip(0.0, 1.0)
+        plane = resize(self.colours(view), geometry.input_shape).clip(0.0, 1.0)
         near = self._nearness(view)
         depth = None if near is None else torch.from_numpy(resize(near, geometry.input_shape))[None, None]
         return Look(view, geometry, torch.from_numpy(plane).permute(2, 0, 1)[None].contiguous(), depth)
 
-    def _colours(self, view: View) -> NDArray[np.float32]:
+    def colours(self, view: View) -> NDArray[np.float32]:
         """RGB of a view, (h, w, 3) float32 in [0, 1], at whatever resolution is enough."""
         return self.picture.plane(view.rows, view.columns)
 
