@@ -87,7 +87,7 @@ def test_a_click_on_one_begins_an_object_that_clicks_refine(found, click) -> Non
     assert session.layers.shown_mask().sum() == 500
     assert (seen(found)[5:25, 5:30] != 0).all()  # told later
     answer = click(found.widget, 15, 60)
-    assert answer.question.seed.area == 500
+    assert answer.question.seed.mask.area == 500
     found.widget.accept()
     assert objects(found).any()
     assert found.panel.table.rowCount() == 3

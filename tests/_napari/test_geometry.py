@@ -138,17 +138,19 @@ def test_a_pyramid_is_accepted_at_full_resolution(viewer, make, qtbot) -> None:
     lies_at(viewer.layers["scan objects"], image, place)
 
 
-def test_labels_that_are_a_pyramid_themselves_are_refused_in_a_sentence(viewer, make, qtbot, notes) -> None:
+def test_labels_that_are_a_pyramid_of_views_are_written_once(viewer, make, qtbot) -> None:
     full = stack(80, 100)
     image = viewer.add_image([full, full[::2, ::2]], name="scan", multiscale=True)
     empty = np.zeros((80, 100), np.int32)
     labels = viewer.add_labels([empty, empty[::2, ::2]], name="mine", multiscale=True)
     widget = make()
-    click_there(viewer, widget, image, qtbot, (0, 1))
+    _, session = click_there(viewer, widget, image, qtbot, (0, 1))
+    mask = session.layers.shown_mask().copy()
     widget.target.value = labels
-    widget.accept()
-    assert '"mine" does not lie on "scan" pixel by pixel' in notes[-1]
-    assert not np.asarray(labels.data[0]).any()
+    with qtbot.waitSignal(session.accepted):
+        widget.accept()
+    np.testing.assert_array_equal(empty, mask)
+    np.testing.assert_array_equal(labels.data[1], mask[::2, ::2])
 
 
 class Counted:

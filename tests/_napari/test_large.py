@@ -98,6 +98,16 @@ def test_the_region_is_outlined_and_goes_with_the_session(clicked, viewer) -> No
     assert not any(isinstance(layer, Shapes) for layer in viewer.layers)
 
 
+def test_what_the_model_sees_of_it_is_the_overview(clicked, viewer, qtbot) -> None:
+    clicked.toggle_sight()
+    qtbot.waitUntil(lambda: clicked.sight_layer.layer is not None)
+    layer = clicked.sight_layer.layer
+    assert layer.data.shape == (1250, 1250, 3)  # every second pixel of the coarsest level
+    rows, columns = np.nonzero(layer.data[100:, 100:, 0] > 128)
+    world = layer.data_to_world((rows.mean() + 100, columns.mean() + 100))
+    np.testing.assert_allclose(viewer.layers["slide"].world_to_data(world), (20_130, 30_250), atol=24)
+
+
 def test_accepted_it_is_in_every_level_of_a_labels_layer_and_undone_it_is_not(clicked, viewer) -> None:
     clicked.accept()
     labels = next(layer for layer in viewer.layers if isinstance(layer, Labels) and layer.multiscale)

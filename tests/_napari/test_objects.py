@@ -262,7 +262,7 @@ class TestSeed:
         assert viewer.layers.selection.active == started.session.layers.clicks
         assert started.session.layers.shown_mask().sum() == 100
         answer = click(started, 30, 40)
-        assert answer.question.seed.area == 100
+        assert answer.question.seed.mask.area == 100
         assert answer.prediction.state[0] == ("mask", 100)  # the first click goes on from the mask
         started.target.value = None
         started.accept()

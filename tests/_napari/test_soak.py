@@ -210,6 +210,7 @@ class Soak:
             self.named("end_stack"): 1, self.named("discard_stack"): 1, self.named("cancel_propagation"): 1,
             self.named("undo"): 14, self.named("redo"): 6, self.named("clear"): 2, self.named("new_object"): 2,
             self.named("next_object"): 3, self.named("previous_object"): 2,
+            self.named("toggle_sight"): 2,
         }  # fmt: skip
         verb = self.dice.choices(list(verbs), list(verbs.values()))[0]
         verb()

@@ -213,6 +213,18 @@ def test_a_pyramid_is_read_from_the_level_that_is_fine_enough():
     assert levels[0].most == 1_024**2
 
 
+@pytest.mark.parametrize("side", [997, 300, 128])
+def test_it_is_known_which_pixels_the_overview_stands_for(side, monkeypatch):
+    monkeypatch.setattr(pyramid, "OVERVIEW", 100)
+    ramp = np.arange(1994.0)[:, None] * np.ones((1, 1200))
+    coarse = ramp[:: 1994 // side, :: 1994 // side]
+    made = Pyramid([LazyPlane.of(ramp), LazyPlane.of(coarse)])
+    cell, shape = made.covered.cell, made.overview.shape
+    assert made.covered.shape == shape and cell[0] > 1
+    middles = (np.arange(shape[0]) + 0.5) * cell[0] - 0.5
+    assert np.abs(made.overview[:, 0] - middles).max() <= cell[0] / 2 + 1
+
+
 def test_a_window_has_the_same_colours_wherever_it_is_read_from():
     fine = Painted()
     levels = Pyramid([LazyPlane.of(fine)])

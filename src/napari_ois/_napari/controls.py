@@ -26,7 +26,7 @@ from napari_ois.annotation.history import History
 from napari_ois.checkpoints import list_models
 
 WELCOME = "Choose an image and press Start."
-STATUS_LINES, MINIMUM_WIDTH = 5, 290
+STATUS_LINES, MINIMUM_WIDTH = 6, 290
 
 Choices = Callable[..., list[tuple[str, Any]]]
 

@@ -30,6 +30,7 @@ class LabelLevels:
     Attributes
     ----------
     levels : list of array
+        Those that are written.
     """
 
     def __init__(self, levels: Sequence[Any], shown: Sequence[Sequence[NDArray[np.intp]]]) -> None:
@@ -39,13 +40,20 @@ class LabelLevels:
 
     @classmethod
     def adopt(cls, levels: Sequence[Any]) -> LabelLevels:
-        """Take over a pyramid of any origin: a coarser pixel shows the one that its middle lies in."""
+        """Take over a pyramid of any origin: a coarser pixel shows the one that its middle lies in.
+
+        A level that is a view of a finer one (``labels[::2, ::2]``) is in step by itself, and not written.
+        """
         full = levels[0].shape
+        own: list[Any] = []
+        for level in levels:
+            if not any(_share(level, finer) for finer in own):
+                own.append(level)
         shown = [
             [((np.arange(n) + 0.5) * side / n).astype(np.intp) for n, side in zip(level.shape, full, strict=True)]
-            for level in levels
+            for level in own
         ]
-        return cls(levels, shown)
+        return cls(own, shown)
 
     @property
     def limit(self) -> int:
@@ -91,6 +99,12 @@ class LabelLevels:
                 part = np.asarray(level[tuple(box)])
                 part[here] = values[cut][here]
                 level[tuple(box)] = part
+
+
+def _share(level: Any, finer: Any) -> bool:
+    """Whether two arrays lie in the same memory; one that is on the disk is not read for that."""
+    both = isinstance(level, np.ndarray) and isinstance(finer, np.ndarray)
+    return both and np.may_share_memory(level, finer)
 
 
 def longest_axes(shape: tuple[int, ...]) -> list[int]:
