@@ -48,7 +48,7 @@ def truth(z: int) -> np.ndarray:
 def stack(tmp_path, monkeypatch) -> None:
     info = SimpleNamespace(name="ois-compact", sha256="12ab", available=True, note="")
 
-    def load(model, device, precision, input_size):
+    def load(model, device, precision, input_size, compiled=False):
         return Predictor.from_network(Bright(), input_size=60, multiple=1, device="cpu", precision="fp32", info=info)
 
     for module in (propagating, sessions):

@@ -63,7 +63,7 @@ def predictor(monkeypatch):
     info = SimpleNamespace(name="ois-compact", sha256="12ab", available=True, note="")
     asked = []
 
-    def load(model, device, precision, input_size):
+    def load(model, device, precision, input_size, compiled=False):
         asked.append((model, precision, input_size))
         return Predictor.from_network(
             SpotNetwork(), input_size=SIZE, multiple=1, device="cpu", precision="fp32", info=info

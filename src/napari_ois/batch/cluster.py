@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 import time
 import uuid
@@ -16,6 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from distributed import Client, LocalCluster, WorkerPlugin, as_completed, get_worker
+from distributed.comm import get_address_host_port
 
 from napari_ois.batch.items import Item
 from napari_ois.batch.results import DONE, FAILED, THERE, Outcome, Results
@@ -25,15 +27,17 @@ from napari_ois.errors import InputError, OISError
 if TYPE_CHECKING:
     from napari_ois.segmentation.predictor import Predictor
 
-PATIENCE = 30
-"""Seconds to wait for a scheduler that is said to be there."""
+PATIENCE = 10
+"""Seconds to wait for a scheduler where somebody listens."""
 
 
-def make_predictor(model: str, device: str, precision: str, input_size: int | None) -> Predictor:
+def make_predictor(
+    model: str, device: str, precision: str, input_size: int | str | None, compiled: bool = False
+) -> Predictor:
     """Load a model, in a worker."""
     from napari_ois.segmentation.predictor import Predictor
 
-    return Predictor(model, device=device, precision=precision, input_size=input_size)
+    return Predictor(model, device=device, precision=precision, input_size=input_size, compiled=compiled)
 
 
 def do_item(item: Item, results: Results, predictor: Callable[[], Predictor]) -> Outcome:
@@ -176,8 +180,22 @@ def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
             yield client
         return
     try:
+        _knock(scheduler)
         client = Client(scheduler, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise InputError(f"There is no dask scheduler at {scheduler} ({error}); check the address.") from error
     with client:
         yield client
+
+
+def _knock(address: str) -> None:
+    """OSError or ValueError soon where no scheduler listens; dask would try again, or wait without end.
+
+    A scheduler speaks first, so somebody who listens and says nothing is none; over TLS the caller does.
+    """
+    full = address if "://" in address else f"tcp://{address}"
+    if not full.startswith(("tcp://", "tls://")):
+        return
+    with socket.create_connection(get_address_host_port(full), timeout=PATIENCE) as line:
+        if full.startswith("tcp://") and not line.recv(1):
+            raise OSError("it hung up")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from napari_ois.cli.everything import everything_options
-from napari_ois.cli.parts import model_options, progress_bar
+from napari_ois.cli.parts import compile_option, model_options, progress_bar
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Of the local cluster.")
 @everything_options
 @model_options
+@compile_option
 @click.pass_context
 def batch(
     ctx: click.Context,
@@ -45,6 +46,7 @@ def batch(
     device: str,
     precision: str,
     input_size: int | None,
+    compiled: bool,
     **options: Any,
 ) -> None:
     """Segment all images of the folder SOURCE, or all planes of the OME-Zarr SOURCE.
@@ -77,7 +79,7 @@ def batch(
             "input_size": input_size,
         }
     )
-    make = functools.partial(make_predictor, model, device, precision, input_size)
+    make = functools.partial(make_predictor, model, device, precision, input_size, compiled)
     with progress_bar(len(items), "batch") as step:
         outcomes = run_batch(items, results, make, scheduler=scheduler, workers=workers, told=lambda _: step(1))
     report = results.end(outcomes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from napari_ois.cli.parts import load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import compile_option, load_predictor, model_options, progress_bar, spoken_warnings
 
 if TYPE_CHECKING:
     from napari_ois.segmentation.sieve import Sieve
@@ -44,6 +44,7 @@ def looking(options: dict[str, Any]) -> dict[str, Any]:
 @click.option("--channel-axis", type=int, help="Axis that holds the channels.")
 @click.option("--depth", type=click.Path(path_type=Path), help="Depth image to use; larger = nearer.")
 @model_options
+@compile_option
 def everything(
     image: Path,
     output: Path,
@@ -53,6 +54,7 @@ def everything(
     device: str,
     precision: str,
     input_size: int | None,
+    compiled: bool,
     **options: Any,
 ) -> None:
     """Look for every object in IMAGE, without a click.
@@ -70,7 +72,7 @@ def everything(
     pixels = read_image(image)
     near = None if depth is None else read_image(depth)
     with spoken_warnings():
-        predictor = load_predictor(model, device, precision, input_size)
+        predictor = load_predictor(model, device, precision, input_size, compiled)
         predictor.set_image(pixels, channel_axis=channel_axis, depth=near)
         found = []
         with progress_bar(None, "prompts") as step:

@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 from napari_ois.cli.ordering import order_options
-from napari_ois.cli.parts import InOrder, load_predictor, model_options, plane_option, progress_bar, spoken_warnings
+from napari_ois.cli.parts import (
+    InOrder,
+    compile_option,
+    load_predictor,
+    model_options,
+    plane_option,
+    progress_bar,
+    spoken_warnings,
+)
 from napari_ois.cli.prompting import Given, prompt_options
 from napari_ois.cli.segmenting import begin
 
@@ -25,6 +33,7 @@ from napari_ois.cli.segmenting import begin
 @click.option("--channel-axis", type=int, help="Axis that holds the channels.")
 @plane_option
 @model_options
+@compile_option
 @click.pass_context
 def inspect(
     ctx: click.Context,
@@ -39,6 +48,7 @@ def inspect(
     device: str,
     precision: str,
     input_size: int | str | None,
+    compiled: bool,
     **options: Any,
 ) -> None:
     """Show what order did to the mask of an object of IMAGE.
@@ -57,7 +67,7 @@ def inspect(
     prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision, plane)
     chosen = {"block": None if block is None else block - 1, "head": None if head is None else head - 1}
     with progress_bar(4, "inspect") as step, spoken_warnings():
-        predictor = load_predictor(model, device, precision, input_size)
+        predictor = load_predictor(model, device, precision, input_size, compiled)
         step(1)
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)

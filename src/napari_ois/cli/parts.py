@@ -107,11 +107,23 @@ def model_options(command: Any) -> Any:
     return command
 
 
-def load_predictor(model: str, device: str, precision: str, input_size: int | str | None) -> Predictor:
-    """Make a predictor from the options of :func:`model_options`."""
+def compile_option(command: Any) -> Any:
+    """Option of every command that loads one model, and answers with it."""
+    return click.option(
+        "--compile",
+        "compiled",
+        is_flag=True,
+        help="Compile the network: takes minutes, answers faster afterwards; for many images or clicks.",
+    )(command)
+
+
+def load_predictor(
+    model: str, device: str, precision: str, input_size: int | str | None, compiled: bool = False
+) -> Predictor:
+    """Make a predictor from the options of :func:`model_options` and :func:`compile_option`."""
     from napari_ois.segmentation.predictor import Predictor
 
-    return Predictor(model, device=device, precision=precision, input_size=input_size)
+    return Predictor(model, device=device, precision=precision, input_size=input_size, compiled=compiled)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from napari_ois.cli.parts import load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import compile_option, load_predictor, model_options, progress_bar, spoken_warnings
 
 
 @click.command()
@@ -16,6 +16,7 @@ from napari_ois.cli.parts import load_predictor, model_options, progress_bar, sp
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to keep it; default: the user's cache.")
 @click.option("--limit", type=click.FloatRange(min=0.01), default=8.0, show_default=True, help="GB kept there.")
 @model_options
+@compile_option
 def precompute(
     image: Path, channel_axis: int | None, folder: Path | None, limit: float, model: str, device: str, **options: Any
 ) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from napari_ois.cli.parts import InOrder, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import InOrder, compile_option, load_predictor, model_options, progress_bar, spoken_warnings
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class SliceRowColumn(click.ParamType):
 @click.option("--first", type=int, help="First slice that the object may lie on; by default the stack's.")
 @click.option("--last", type=int, help="Last slice that it may lie on; by default the stack's.")
 @model_options
+@compile_option
 @click.pass_context
 def propagate(
     ctx: click.Context,
@@ -57,6 +58,7 @@ def propagate(
     device: str,
     precision: str,
     input_size: int | None,
+    compiled: bool,
 ) -> None:
     """Carry one object of STACK from the slices that are clicked on to the others.
 
@@ -75,7 +77,7 @@ def propagate(
     clicks = _clicks_by_slice(ctx.meta["order"], positive, negative, planes)
     found = StackObject(first or 0, len(planes) - 1 if last is None else min(last, len(planes) - 1))
     with progress_bar(len(planes), "propagate") as step, spoken_warnings():
-        predictor = load_predictor(model, device, precision, input_size)
+        predictor = load_predictor(model, device, precision, input_size, compiled)
         answers = SliceAnswers(predictor, planes.read, channel_axis=None if channel_axis is None else 2)
         for index, here in clicks.items():
             mask, score, _ = answers(index, here, None)

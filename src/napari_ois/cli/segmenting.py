@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from napari_ois.cli.ordering import chosen_source, order_options, read_ordered
-from napari_ois.cli.parts import InOrder, load_predictor, model_options, plane_option, progress_bar, spoken_warnings
+from napari_ois.cli.parts import (
+    InOrder,
+    compile_option,
+    load_predictor,
+    model_options,
+    plane_option,
+    progress_bar,
+    spoken_warnings,
+)
 from napari_ois.cli.prompting import Given, prompt_options
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ LEFT_FROM_EARLIER = ("order_negative_*.tif", "depth_known.tif", "image.tif", "re
 @click.option("--channel-axis", type=int, help="Axis that holds the channels.")
 @plane_option
 @model_options
+@compile_option
 @click.pass_context
 def segment(
     ctx: click.Context,
@@ -41,6 +50,7 @@ def segment(
     device: str,
     precision: str,
     input_size: int | str | None,
+    compiled: bool,
     **options: Any,
 ) -> None:
     """Segment one object of IMAGE, a file or an OME-Zarr, by clicks, boxes and scribbles.
@@ -62,7 +72,7 @@ def segment(
     given = Given.take(ctx.meta["order"], options)
     prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision, plane)
     with progress_bar(4, "segment") as step, spoken_warnings():
-        predictor = load_predictor(model, device, precision, input_size)
+        predictor = load_predictor(model, device, precision, input_size, compiled)
         step(1)
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=scene.order.depth)
         step(1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from napari_ois.cli.parts import load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import compile_option, load_predictor, model_options, progress_bar, spoken_warnings
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     help="Depth map that the session's order came from, larger = nearer; where it does not lie beside the session.",
 )
 @model_options
+@compile_option
 @click.pass_context
 def replay(
     ctx: click.Context,
@@ -48,6 +49,7 @@ def replay(
     device: str,
     precision: str,
     input_size: int | str | None,
+    compiled: bool,
 ) -> None:
     """Make the labels of SESSION again from its clicks on IMAGE.
 
@@ -76,7 +78,7 @@ def replay(
         _check_looks(looks_missing(saved))
         _check_orders(needed, maps)
     with progress_bar(len(objects), "replay") as step, spoken_warnings():
-        predictor = load_predictor(chosen.name, device, chosen.precision, chosen.input_size)
+        predictor = load_predictor(chosen.name, device, chosen.precision, chosen.input_size, compiled)
         if not force:
             _check_model(saved, predictor.model_info)
         played = []

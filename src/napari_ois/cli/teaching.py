@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from napari_ois.cli.parts import load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import compile_option, load_predictor, model_options, progress_bar, spoken_warnings
 
 
 @click.command()
@@ -62,6 +62,7 @@ def finetune(
 @click.option("--pairs", default=2000, show_default=True, type=click.IntRange(1), help="Pairs of pixels of an image.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures for programs.")
 @model_options
+@compile_option
 def depth_accuracy(
     data: Path,
     pairs: int,
@@ -70,6 +71,7 @@ def depth_accuracy(
     device: str,
     precision: str,
     input_size: int | str | None,
+    compiled: bool,
 ) -> None:
     """Measure how often the estimated depth orders two pixels of DATA as measured depth does.
 
@@ -78,7 +80,7 @@ def depth_accuracy(
     from napari_ois.training import depth_check as check
 
     items = check.images_with_depth(data)
-    predictor = load_predictor(model, device, precision, input_size)
+    predictor = load_predictor(model, device, precision, input_size, compiled)
     with progress_bar(len(items), "images") as step, spoken_warnings():
         found = check.depth_accuracy(predictor, items, pairs=pairs, progress=step)
     click.echo(json.dumps(asdict(found), indent=2) if as_json else check.format_accuracy(found))
@@ -89,6 +91,7 @@ def depth_accuracy(
 @click.option("--kind", default="photo", show_default=True, help="photo, microscopy, medical or all.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures for programs.")
 @model_options
+@compile_option
 def order_control(
     scenes: int,
     kind: str,
@@ -97,6 +100,7 @@ def order_control(
     device: str,
     precision: str,
     input_size: int | str | None,
+    compiled: bool,
 ) -> None:
     """Measure what order is worth: the same clicks with true, constant and estimated depth.
 
@@ -104,7 +108,7 @@ def order_control(
     """
     from napari_ois.training import order_control as control
 
-    predictor = load_predictor(model, device, precision, input_size)
+    predictor = load_predictor(model, device, precision, input_size, compiled)
     with progress_bar(None, "clicked objects") as step, spoken_warnings():
         found = control.order_control(predictor, scenes=scenes, kind=None if kind == "all" else kind, progress=step)
     click.echo(json.dumps(asdict(found), indent=2) if as_json else control.format_control(found))
