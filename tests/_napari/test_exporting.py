@@ -118,8 +118,8 @@ def test_what_cannot_be_written_is_one_sentence(two, started, viewer, qtbot, tmp
 def test_the_panel_says_what_each_format_holds(two, qtbot) -> None:
     panel = two.findChild(ExportPanel)
     assert list(HOLDS) == list(FORMATS)
-    assert [panel.format.itemText(n) for n in range(panel.format.count())] == list(FORMATS)
-    panel.format.setCurrentText("csv")
+    assert [panel.format.itemData(n) for n in range(panel.format.count())] == list(FORMATS)
+    panel.format.setCurrentIndex(panel.format.findData("csv"))
     assert panel.holds.text() == HOLDS["csv"] and panel.button.isEnabled()
     panel.button.click()
     dialog = two.findChild(QFileDialog)

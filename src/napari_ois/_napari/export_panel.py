@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from napari_ois._napari.widget import OISWidget
 
 
+NAMES = {
+    "tiff": "TIFF labels (.tif)",
+    "ome-zarr": "OME-Zarr labels (.zarr)",
+    "coco": "COCO masks (.json)",
+    "imagej": "ImageJ ROIs (.zip)",
+    "csv": "Table of objects (.csv)",
+}
+"""What each format is called, for the user."""
+
+
 class ExportPanel(QWidget):
     """A choice of formats, and a button.
 
@@ -28,8 +38,8 @@ class ExportPanel(QWidget):
         super().__init__()
         self._widget = widget
         self.format = QComboBox()
-        self.format.addItems(HOLDS)
-        for row, text in enumerate(HOLDS.values()):
+        for row, (name, text) in enumerate(HOLDS.items()):
+            self.format.addItem(NAMES[name], name)
             self.format.setItemData(row, text, Qt.ItemDataRole.ToolTipRole)
         self.format.setToolTip("What the file is for.")
         self.holds = QLabel()
@@ -40,12 +50,12 @@ class ExportPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         for part in (self.format, self.holds, self.button):
             layout.addWidget(part)
-        self.format.currentTextChanged.connect(self._show)
-        self.button.clicked.connect(lambda checked=False: widget.export_objects(to=self.format.currentText()))
+        self.format.currentIndexChanged.connect(self._show)
+        self.button.clicked.connect(lambda checked=False: widget.export_objects(to=self.format.currentData()))
         widget.begun.connect(self._show)
         widget.ended.connect(self._show)
         self._show()
 
     def _show(self, *_: object) -> None:
-        self.holds.setText(HOLDS[self.format.currentText()])
+        self.holds.setText(HOLDS[self.format.currentData()])
         self.button.setEnabled(self._widget.session is not None)
