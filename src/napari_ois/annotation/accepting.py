@@ -81,7 +81,7 @@ def accept_object(
     check_rule(rule)
     if not mask:
         raise InputError("There is no object to accept; click on one first.")
-    _check_extent(mask)
+    check_extent(mask)
     labels = _plane(obj, mask, target, canvas)
     place = Place(target, obj.plane)
     label = _label(obj, place, objects, canvas)
@@ -146,7 +146,7 @@ def withdraw(obj: AnnotatedObject, objects: Objects) -> list[AnnotatedObject]:
     return heirs
 
 
-def _check_extent(mask: PackedMask) -> None:
+def check_extent(mask: PackedMask) -> None:
     """An object is written through a few arrays of its box's size; beyond memory that is refused, not tried."""
     top, left, bottom, right = mask.box or (0, 0, 0, 0)
     if (bottom - top) * (right - left) > MOST_PIXELS:

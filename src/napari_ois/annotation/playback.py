@@ -2,7 +2,8 @@
 
 Every accepted object is played on its plane by :class:`~napari_ois.annotation.replay.Replay`, its edits are laid
 on top, what it was denied is taken out, and all are painted in the order in which they were accepted, the later
-over the earlier. The masks kept in the session are not used for this; they are what the result is held against.
+over the earlier. The masks kept in the session are not used for this; they are what the result is held against. A
+large plane is not read for it but handed on, to be read in windows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from napari_ois.annotation.replay import Answers, Replay
 from napari_ois.annotation.session_file import Session
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import Appearance
+from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, is_pyramid
 
 
 class Segments(Answers, Protocol):
@@ -119,6 +121,28 @@ def seen_pixels(image: Any, plane: PlaneKey, look: Appearance) -> NDArray[Any]:
     return look.paint([plane_pixels(image, one) for one in planes])
 
 
+def window_reader(image: Any, plane: PlaneKey, channel_axis: int | None = None) -> Any:
+    """One plane of an image as :class:`LazyPlane`, channels behind; of a pyramid, a list of its levels."""
+    if is_pyramid(image):
+        return [window_reader(level, plane, channel_axis) for level in image]
+    axes, index = plane.axes, list(plane.index)
+    if channel_axis is None:
+        return LazyPlane(image, axes, index)
+    first = channel_axis % len(image.shape)
+    index.insert(first, 0)
+    rows, columns = (axis + (axis >= first) for axis in axes)
+    return LazyPlane(image, (rows, columns), index, first)
+
+
+def _given(image: Any, plane: PlaneKey, look: Appearance, channel_axis: int | None) -> Any:
+    """What the predictor is given of a plane: its pixels, or of a large one what reads them."""
+    finest = image[0] if is_pyramid(image) else image
+    shape = plane.shape_in(spatial_shape(finest, plane.ndim, channel_axis))
+    if is_large(shape) and look.plain:
+        return window_reader(image, plane, channel_axis)
+    return seen_pixels(finest, plane, look) if channel_axis is None else plane_pixels(finest, plane, channel_axis)
+
+
 def looks_missing(session: Session) -> list[str]:
     """What accepted objects were clicked on that one image does not give, each in a few words."""
     seen = {obj.settings.look.missing_for_replay() for obj in session.accepted if len(obj.clicks)}
@@ -142,7 +166,8 @@ def play_session(
     session : Session
         ``view`` may hold ``channel_axis``.
     image : array
-        Of any kind and number of axes; each plane with objects is read.
+        Of any kind and number of axes; each plane with objects is read, a large one in windows. Of an image of a
+        single plane it may be a list of the levels of a pyramid.
     predictor : Predictor
     orders : mapping of str to (H, W) array, optional
         Depth maps by their keys; see :func:`orders_needed`. Of one that is not here, the model's own is used.
@@ -154,12 +179,13 @@ def play_session(
     """
     maps = orders or {}
     channel_axis = session.view.get("channel_axis")
+    finest = image[0] if is_pyramid(image) else image
     planes: dict[tuple[PlaneKey, str, Appearance], list[AnnotatedObject]] = {}
     for obj in session.accepted:
         planes.setdefault((obj.plane, obj.settings.order, obj.settings.look), []).append(obj)
     for (plane, order, look), objects in planes.items():
-        plane.shape_in(spatial_shape(image, plane.ndim, channel_axis))
-        pixels = seen_pixels(image, plane, look) if channel_axis is None else plane_pixels(image, plane, channel_axis)
+        pixels = _given(image, plane, look, channel_axis)
+        shape = plane.shape_in(spatial_shape(finest, plane.ndim, channel_axis))
         replay: Replay | None = None
         for obj in objects:
             prediction = None
@@ -170,8 +196,7 @@ def play_session(
                     replay = Replay(predictor)
                 strength = obj.settings.order_strength
                 prediction = replay.answer(obj.clicks, seed=obj.seed, order_strength=strength)
-            shape, threshold = (pixels.shape[0], pixels.shape[1]), obj.settings.threshold
-            mask = obj.packed(None if prediction is None else pack_answer(prediction, shape, threshold))
+            mask = obj.packed(None if prediction is None else pack_answer(prediction, shape, obj.settings.threshold))
             if mask is None or obj.accepted is None:
                 raise InputError(f"{obj.name} has no positive click, no seed and no brush strokes to be made from.")
             yield Played(obj, obj.accepted, mask)

@@ -21,7 +21,7 @@ from distributed.comm import get_address_host_port
 
 from napari_ois.batch.items import Item
 from napari_ois.batch.results import DONE, FAILED, THERE, Outcome, Results
-from napari_ois.batch.sources import read_plane
+from napari_ois.batch.sources import open_plane
 from napari_ois.errors import InputError, OISError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def do_item(item: Item, results: Results, predictor: Callable[[], Predictor]) ->
     start, name = time.perf_counter(), item.plane.name
     status = THERE
     if not results.has(name):
-        pixels, channel_axis = read_plane(item.plane)
+        pixels, channel_axis = open_plane(item.plane)
         if results.publish(name, item.work.do(predictor(), pixels, channel_axis)):
             status = DONE
     return Outcome(name, status, time.perf_counter() - start, os.getpid())

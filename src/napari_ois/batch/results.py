@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_ois.annotation.export import write_labels_tiff
+from napari_ois.batch.large_labels import LargeLabels
 from napari_ois.batch.work import Labelled
 from napari_ois.errors import InputError
 
@@ -79,7 +80,10 @@ class Results:
         labels, table = staging.with_name(staging.name + ".tif"), staging.with_name(staging.name + ".csv")
         try:
             unfinished.mkdir(parents=True, exist_ok=True)
-            write_labels_tiff(labels, result.labels, None, "pixel")
+            if isinstance(result.labels, LargeLabels):
+                result.labels.write(labels)
+            else:
+                write_labels_tiff(labels, result.labels, None, "pixel")
             table.write_text(result.table, encoding="utf-8")
             table.replace(self.folder / f"{name}.csv")
             return _publish(labels, self._labels(name))

@@ -1,6 +1,7 @@
 """One rule: an image of a batch is one plane, named once: a file of a folder, or a plane of an OME-Zarr.
 
-An OME-Zarr has planes along its leading axes; an image file is one plane, with or without colour.
+An OME-Zarr has planes along its leading axes; an image file is one plane, with or without colour. A large plane is
+opened and not read: what works on it reads windows.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_ois.errors import InputError
-from napari_ois.segmentation.files import read_image
+from napari_ois.segmentation.image_files import open_file, open_image
+from napari_ois.segmentation.lazy_plane import is_large
 from napari_ois.segmentation.ome_zarr import is_zarr, open_zarr
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy")
@@ -70,28 +71,28 @@ def list_planes(source: str | Path) -> list[Plane]:
     return [Plane(file.stem if stems[file.stem] == 1 else file.name, str(file)) for file in files]
 
 
-def read_plane(plane: Plane) -> tuple[NDArray[Any], int | None]:
-    """Read the pixels of a plane.
+def open_plane(plane: Plane) -> tuple[Any, int | None]:
+    """Read the pixels of a plane; of more than 4096 x 4096 pixels, open it.
 
     Returns
     -------
     pixels : (H, W), (H, W, 3 or 4), or (H, W, C) array
+        What :meth:`napari_ois.Predictor.set_image` takes; of a large plane it is read where it is sliced, and a list
+        where the file has the levels of a pyramid. A file whose channels do not come last has them as they are.
     channel_axis : int or None
         2 where the last axis holds channels that are no colours.
 
     Raises
     ------
     InputError
-        If it cannot be read.
+        If it cannot be opened or read, or is not there any more.
     """
     path = Path(plane.path)
-    if not is_zarr(path):
-        return read_image(path), None
-    array, axes = open_zarr(path)
-    rest = iter(plane.index)
-    try:
-        cut = array[tuple(slice(None) if name == "c" else next(rest) for name in axes[:-2])]
-    except (StopIteration, IndexError) as error:
-        raise InputError(f"{path} has no plane {plane.name}; it has changed.") from error
-    pixels = np.asarray(cut)
-    return (np.moveaxis(pixels, 0, -1), 2) if pixels.ndim == 3 else (pixels, None)
+    if is_zarr(path):
+        opened = open_image(path, plane.index)
+        return opened.pixels, opened.channel_axis
+    levels, _ = open_file(path)
+    # Which axis holds channels is not known here, and a session may say it: the two longest are rows and columns.
+    if is_large(sorted(levels[0].shape)[-2:] if levels[0].ndim > 1 else (0, 0)):
+        return (levels if len(levels) > 1 else levels[0]), None
+    return np.asarray(levels[0]), None

@@ -1,7 +1,7 @@
 """One rule: what is done to a plane is a value that can be sent elsewhere, and it gives labels and their table.
 
 Three kinds: clicks played one after the other, a session's objects played again, everything. None knows of dask,
-of files or of where it runs.
+of files or of where it runs. Of a large plane answers are packed masks and labels are tiles: nothing has its size.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_ois.annotation.accepting import check_extent
+from napari_ois.annotation.answers import pack_answer
 from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.features import features, to_csv
 from napari_ois.annotation.objects import AnnotatedObject
-from napari_ois.annotation.playback import paint_session, play_session, spatial_shape
+from napari_ois.annotation.playback import Played, paint_session, play_session, spatial_shape
 from napari_ois.annotation.replay import Replay
 from napari_ois.annotation.session_file import Session
 from napari_ois.annotation.signature import ImageSignature
+from napari_ois.batch.large_labels import LargeLabels
 from napari_ois.errors import InputError
+from napari_ois.segmentation.lazy_plane import is_large, is_pyramid
 
 if TYPE_CHECKING:
     from napari_ois.segmentation.predictor import Predictor
@@ -31,20 +35,27 @@ class Labelled:
 
     Attributes
     ----------
-    labels : (H, W) int32
+    labels : (H, W) int32, or LargeLabels
     table : str
         CSV, one line an object.
     """
 
-    labels: NDArray[np.int32]
+    labels: NDArray[np.int32] | LargeLabels
     table: str
 
 
 class Work(Protocol):
     """Something to do with a plane."""
 
-    def do(self, predictor: Predictor, pixels: NDArray[Any], channel_axis: int | None) -> Labelled:
-        """Embed the pixels and make labels of them; InputError where that cannot be done."""
+    def do(self, predictor: Predictor, pixels: Any, channel_axis: int | None) -> Labelled:
+        """Embed the pixels and make labels of them; InputError where that cannot be done.
+
+        Parameters
+        ----------
+        predictor : Predictor
+        pixels, channel_axis
+            As :func:`napari_ois.batch.sources.open_plane` gives them.
+        """
         ...
 
 
@@ -60,21 +71,19 @@ class ClickWork:
 
     objects: tuple[tuple[int, Clicks], ...]
 
-    def do(self, predictor: Predictor, pixels: NDArray[Any], channel_axis: int | None) -> Labelled:
+    def do(self, predictor: Predictor, pixels: Any, channel_axis: int | None) -> Labelled:
         """See :class:`Work`."""
         predictor.set_image(pixels, channel_axis=channel_axis)
-        labels = np.zeros(predictor.image_shape, np.int32)
+        shape = predictor.image_shape
+        labels = LargeLabels(shape) if is_large(shape) else np.zeros(shape, np.int32)
         replay = Replay(predictor)
         rows: dict[str, list[Any]] = {"index": [], "area_px": [], "score": [], "clicks": []}
         for label, clicks in self.objects:
             prediction = replay.answer(clicks)
             if prediction is None:
                 raise InputError(f"Object {label} has no positive click; add one on it.")
-            mine = prediction.mask & (labels == 0)
-            labels[mine] = label
-            for name, value in zip(
-                rows, (label, int(mine.sum()), round(prediction.score, 4), len(clicks)), strict=True
-            ):
+            area = _paint(labels, prediction, label)
+            for name, value in zip(rows, (label, area, round(prediction.score, 4), len(clicks)), strict=True):
                 rows[name].append(value)
         return Labelled(labels, to_csv(rows))
 
@@ -101,14 +110,17 @@ class SessionWork:
     image: ImageSignature | None = None
     channel_axis: int | None = None
 
-    def do(self, predictor: Predictor, pixels: NDArray[Any], channel_axis: int | None) -> Labelled:
+    def do(self, predictor: Predictor, pixels: Any, channel_axis: int | None) -> Labelled:
         """See :class:`Work`."""
-        if self.image is not None and not self.image.same_image(ImageSignature.of(pixels)):
+        finest = pixels[0] if is_pyramid(pixels) else pixels
+        if self.image is not None and not self.image.same_image(ImageSignature.of(finest)):
             raise InputError("This is not the image of the session (its pixels differ).")
         axis = channel_axis if self.channel_axis is None else self.channel_axis
         session = Session(ImageSignature((), "", ""), self.objects, view={} if axis is None else {"channel_axis": axis})
         played = list(play_session(session, pixels, predictor))
-        ((target, labels),) = paint_session(played, spatial_shape(pixels, 2, axis)).items()
+        rows, columns = spatial_shape(finest, 2, axis)
+        labels = _paint_session(played, (rows, columns))
+        target = played[0].accepted.target
         now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
         return Labelled(labels, to_csv(features(now, target, pixel_size=self.pixel_size, unit=self.unit)))
 
@@ -124,13 +136,38 @@ class EverythingWork:
     stability: float = 0.7
     smallest: int = 16
 
-    def do(self, predictor: Predictor, pixels: NDArray[Any], channel_axis: int | None) -> Labelled:
+    def do(self, predictor: Predictor, pixels: Any, channel_axis: int | None) -> Labelled:
         """See :class:`Work`."""
         from napari_ois.segmentation.candidates import candidates_csv, paint_candidates
-        from napari_ois.segmentation.everything import segment_everything
+        from napari_ois.segmentation.everything import check_size, segment_everything
         from napari_ois.segmentation.sieve import Sieve
 
+        finest = pixels[0] if is_pyramid(pixels) else pixels
+        if finest.ndim == 2 or channel_axis is not None or finest.shape[-1] in (3, 4):
+            check_size((int(finest.shape[0]), int(finest.shape[1])))
         predictor.set_image(pixels, channel_axis=channel_axis)
         sieve = Sieve(score=self.score, stability=self.stability, smallest=self.smallest)
         found = segment_everything(predictor, grid=self.grid, closer=self.closer, batch=self.batch, sieve=sieve)
         return Labelled(paint_candidates(found, predictor.image_shape), candidates_csv(found))
+
+
+def _paint(labels: NDArray[np.int32] | LargeLabels, prediction: Any, label: int) -> int:
+    """Give an object the free pixels of its mask; how many."""
+    if isinstance(labels, LargeLabels):
+        return labels.paint(pack_answer(prediction, labels.shape), label)
+    mine = prediction.mask & (labels == 0)
+    labels[mine] = label
+    return int(mine.sum())
+
+
+def _paint_session(played: list[Played], shape: tuple[int, int]) -> NDArray[np.int32] | LargeLabels:
+    """The labels of objects of one plane and one target."""
+    if not is_large(shape):
+        ((_, array),) = paint_session(played, shape).items()
+        return array
+    labels = LargeLabels(shape)
+    for one in sorted(played, key=lambda each: each.accepted.turn):
+        check_extent(one.mask)
+        # Rule "keep": where a mask came out larger than it was, it still takes nothing.
+        labels.paint(one.written, one.accepted.label, over=one.accepted.rule != "keep")
+    return labels

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from napari_ois.cli.parts import compile_option, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.cli.parts import (
+    compile_option,
+    load_predictor,
+    model_options,
+    plane_option,
+    progress_bar,
+    spoken_warnings,
+)
 
 if TYPE_CHECKING:
     from napari_ois.segmentation.sieve import Sieve
@@ -43,6 +50,7 @@ def looking(options: dict[str, Any]) -> dict[str, Any]:
 @everything_options
 @click.option("--channel-axis", type=int, help="Axis that holds the channels.")
 @click.option("--depth", type=click.Path(path_type=Path), help="Depth image to use; larger = nearer.")
+@plane_option
 @model_options
 @compile_option
 def everything(
@@ -50,6 +58,7 @@ def everything(
     output: Path,
     channel_axis: int | None,
     depth: Path | None,
+    plane: tuple[int, ...] | None,
     model: str,
     device: str,
     precision: str,
@@ -57,23 +66,26 @@ def everything(
     compiled: bool,
     **options: Any,
 ) -> None:
-    """Look for every object in IMAGE, without a click.
+    """Look for every object in IMAGE, a file or an OME-Zarr, without a click.
 
     A grid of prompts is answered; what is sure and stable stays, of what says the same the best. Writes labels.tif,
     where smaller objects lie over larger ones, and labels.csv: score, stability, votes, area, box and prompt.
+    An image of more than 67 million pixels (8192 x 8192) is refused.
     """
     from napari_ois.annotation.export import write_labels_tiff
     from napari_ois.segmentation.candidates import candidates_csv, paint_candidates
-    from napari_ois.segmentation.everything import propose
+    from napari_ois.segmentation.everything import check_size, propose
     from napari_ois.segmentation.files import check_target, read_image, whole_folder
+    from napari_ois.segmentation.image_files import open_image
 
     check_target(output)
     how = looking(options)
-    pixels = read_image(image)
+    scene = open_image(image, plane, channel_axis)
+    check_size(scene.shape)
     near = None if depth is None else read_image(depth)
     with spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size, compiled)
-        predictor.set_image(pixels, channel_axis=channel_axis, depth=near)
+        predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=near)
         found = []
         with progress_bar(None, "prompts") as step:
             before = 0

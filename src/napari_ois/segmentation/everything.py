@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from napari_ois.errors import InputError
 from napari_ois.segmentation.candidates import Candidate, without_duplicates
+from napari_ois.segmentation.lazy_plane import LARGE, is_large
 from napari_ois.segmentation.sieve import Sieve, sift
 from napari_ois.segmentation.stack_planes import Interrupted, never
 from napari_ois.segmentation.view import View
@@ -26,6 +27,8 @@ GRID = 16
 """Prompts along a side, as the paper's SAT task has them."""
 BATCH = 16
 """Prompts answered at once."""
+MOST_PIXELS = 4 * LARGE
+"""Of an image, 8192 x 8192: masks are held at its resolution, so beyond it memory has no bound worth the name."""
 MOST_PROMPTS = 128
 """Along a side: beyond it, neighbours ask the same."""
 SHARED = 0.2
@@ -60,6 +63,15 @@ class Progress:
     done: int
     total: int
     candidates: list[Candidate] | None = None
+
+
+def check_size(shape: tuple[int, int]) -> None:
+    """InputError for an image of more than :data:`MOST_PIXELS`; better before it is embedded than after."""
+    if shape[0] * shape[1] > MOST_PIXELS:
+        raise InputError(
+            f"An image of {shape[0]} x {shape[1]} pixels is too large to look for everything in it (at most "
+            f"{MOST_PIXELS / 1e6:.0f} million pixels); crop it or make it smaller, or click on objects."
+        )
 
 
 def grid_points(view: View, grid: int = GRID) -> NDArray[np.float32]:
@@ -103,7 +115,7 @@ def propose(
     Raises
     ------
     InputError
-        If no image is set, or a number is out of range.
+        If no image is set, a number is out of range, or the image is too large.
     WeightsError
         If the model has no weights for masks.
     """
@@ -113,6 +125,7 @@ def propose(
         raise InputError("closer must be 0 to 4, and a batch has at least one prompt.")
     sieve = sieve or Sieve()
     shape = predictor.image_shape
+    check_size(shape)
     views = windows(shape, closer)
     done, total = 0, len(views) * grid * grid
     found: list[Candidate] = []
@@ -121,6 +134,8 @@ def propose(
         points = grid_points(view, grid)
         for part in (points[start : start + batch] for start in range(0, len(points), batch)):
             here += sift(predictor.answer_each(part, view), part, view, shape, sieve)
+            if is_large(shape):  # many prompts on one wide mask would be as many wide arrays until the end
+                here = without_duplicates(here, sieve.overlap)
             done += len(part)
             yield Progress(done, total)
         found = without_duplicates([*found, *without_duplicates(here, sieve.overlap)], sieve.overlap)

@@ -1,0 +1,122 @@
+"""One rule: labels of a large plane are tiles, and only tiles with an object on them exist.
+
+They are written as a tiled TIFF of the image's size, tile after tile, and read in windows like an array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import MemoryStore
+
+from napari_ois.annotation.packed import PackedMask
+
+TILE = 512
+"""Side of a tile, in pixels."""
+BIGTIFF = 2**31
+"""Bytes of labels, before they are compressed, from which the file is a BigTIFF."""
+
+
+class LargeLabels:
+    """Labels of one plane, empty at first.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns of the plane.
+
+    Attributes
+    ----------
+    shape : (int, int)
+    highest : int
+        The largest label painted; 0 where there is none.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self.highest = 0
+        self._tiles: Any = zarr.create_array(
+            MemoryStore(), shape=shape, chunks=(TILE, TILE), dtype="int32", fill_value=0
+        )
+        self._painted: set[tuple[int, int]] = set()
+
+    def paint(self, mask: PackedMask, label: int, *, over: bool = False) -> int:
+        """Give the pixels of a mask a label.
+
+        Parameters
+        ----------
+        mask : PackedMask
+            Of the plane.
+        label : int
+            1 or more.
+        over : bool
+            Whether pixels that have a label are taken too.
+
+        Returns
+        -------
+        int
+            How many pixels got it.
+        """
+        if mask.box is None:
+            return 0
+        top, left, bottom, right = mask.box
+        painted = 0
+        for first in range(left // TILE, (right - 1) // TILE + 1):
+            start, stop = max(left, first * TILE), min(right, (first + 1) * TILE)
+            inside = mask.window((top, start, bottom, stop))  # a mask is packed by columns: each is unpacked once
+            for row in range(top // TILE, (bottom - 1) // TILE + 1):
+                begin, end = max(top, row * TILE), min(bottom, (row + 1) * TILE)
+                where = inside[begin - top : end - top]
+                if where.any():
+                    painted += self._put((slice(begin, end), slice(start, stop)), where, label, over)
+                    self._painted.add((row, first))
+        if painted:
+            self.highest = max(self.highest, label)
+        return painted
+
+    def __getitem__(self, key: Any) -> NDArray[np.int32]:
+        """Read a window, as of an array."""
+        return np.asarray(self._tiles[key])
+
+    def write(self, path: Path) -> None:
+        """Write a tiled, compressed TIFF: uint8 or uint16 where the labels fit, else int32."""
+        import tifffile
+
+        dtype = np.dtype(np.uint8 if self.highest < 2**8 else np.uint16 if self.highest < 2**16 else np.int32)
+        tifffile.imwrite(
+            path,
+            self._padded(dtype),
+            shape=self.shape,
+            dtype=dtype,
+            tile=(TILE, TILE),
+            compression="zlib",
+            photometric="minisblack",
+            bigtiff=self.shape[0] * self.shape[1] * dtype.itemsize >= BIGTIFF,
+        )
+
+    def _put(self, window: tuple[slice, slice], where: NDArray[np.bool_], label: int, over: bool) -> int:
+        part = self[window]
+        if not over:
+            where = where & (part == 0)
+        part = np.where(where, np.int32(label), part)
+        self._tiles[window] = part
+        return int(np.count_nonzero(where))
+
+    def _padded(self, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+        """All tiles, row by row, those at the border filled up with zeros."""
+        empty = np.zeros((TILE, TILE), dtype)
+        for row in range(-(-self.shape[0] // TILE)):
+            for column in range(-(-self.shape[1] // TILE)):
+                if (row, column) not in self._painted:
+                    yield empty
+                    continue
+                top, left = row * TILE, column * TILE
+                part = self[top : top + TILE, left : left + TILE]
+                tile = empty.copy()
+                tile[: part.shape[0], : part.shape[1]] = part
+                yield tile
