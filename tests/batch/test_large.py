@@ -141,12 +141,16 @@ def test_of_a_plane_of_an_ome_zarr_only_the_regions_are_read(tmp_path, image, tr
     assert len(chunks) < 0.4 * np.prod([-(-side // CHUNK) for side in SHAPE])
 
 
-def test_a_session_on_a_large_image_is_played_bit_for_bit(tmp_path, image, predictor):
+@pytest.mark.parametrize("channel_axis", [None, 0])
+def test_a_session_on_a_large_image_is_played_bit_for_bit(tmp_path, image, predictor, channel_axis):
+    view = {}
+    if channel_axis is not None:
+        image, view = np.stack([image, image // 2]), {"channel_axis": channel_axis}
     folder = tmp_path / "images"
     folder.mkdir()
     np.save(folder / "slide.npy", image)
     document = Document(ArrayCanvas({"labels": np.zeros(SHAPE, np.int32)}))
-    predictor.set_image(image)
+    predictor.set_image(image, channel_axis=channel_axis)
     row, column, _ = DISKS[3]
     obj = document.start(PlaneKey(), clicks=Clicks().added(row, column))
     document.accept(obj.number, pack_answer(Replay(predictor).answer(obj.clicks), SHAPE), target="labels")
@@ -154,7 +158,8 @@ def test_a_session_on_a_large_image_is_played_bit_for_bit(tmp_path, image, predi
         seed = PackedMask.pack_window(np.ones((60, 200), bool), corner, SHAPE)
         obj = document.start_from_label(PlaneKey(), seed.unpack(), 1, source=rule)
         document.accept(obj.number, seed, target="labels", rule=rule)
-    save_session(tmp_path / "s.json", Session(ImageSignature.of(image, "slide.npy"), document.objects))
+    session = Session(ImageSignature.of(image, "slide.npy"), document.objects, view=view)
+    save_session(tmp_path / "s.json", session)
     (item,) = session_items(list_planes(folder), [tmp_path / "s.json"])
     assert do_item(item, Results(tmp_path / "out"), lambda: predictor).status == DONE
     written = tifffile.imread(tmp_path / "out" / "slide.tif")
