@@ -91,7 +91,7 @@ def _vit_presets() -> Iterator[tuple[str, Known]]:
             yield f"ois-vit{letter}{suffix}", Known(parameters, source)
 
 
-KNOWN: dict[str, Known] = {"ois-compact": Known(5_728_246), **dict(_vit_presets())}
+KNOWN: dict[str, Known] = {"ois-compact": Known(5_732_918), **dict(_vit_presets())}
 
 
 def user_folder() -> Path:

@@ -61,6 +61,7 @@ _COMPACT_SWITCHES: dict[str, Any] = {
     "dense_previous": True,
     "sparse_features": True,
     "cues": True,
+    "appearance": True,
     "mixer_widths": (96, 128),
     "min_depth_range": 0.1,
 }
