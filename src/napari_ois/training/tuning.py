@@ -58,6 +58,8 @@ def recipe_of(preset: str, side: int, *, seed: int = 0, rate: float = 3e-4) -> R
         warmup=20,
         ema=0.99,
         depth_weight=0.5,
+        # where small objects are closed up on, a first answer is looked at again
+        again=0.5 if PRESETS[preset].close_up else 0.0,
         true_depth=0.0,
         objects=4,
         real_share=1.0,
