@@ -113,10 +113,9 @@ def further_clicks(replay: Any, prompt: Prompt, target: NDArray[np.uint8], most:
     from napari_ois.evaluation.metrics import iou
     from napari_ois.evaluation.protocol import next_click
 
-    seed = prompt.seed
     curve: list[float] = []
     while True:
-        mask = replay.answer(prompt.clicks, seed=seed).mask
+        mask = replay.answer(prompt.clicks, seed=prompt.seed).mask
         curve.append(iou(mask, target))
         done = [(round(click.row), round(click.column)) for click in prompt.clicks]
         found = None if len(curve) > most else next_click(mask, target, clicked=done)

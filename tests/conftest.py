@@ -41,6 +41,42 @@ def tiny_depth_anything():
     return lambda: transformers.DepthAnythingForDepthEstimation(config)
 
 
+class Bright(torch.nn.Module):
+    """Says that everything brighter than the middle is the object; its raw depth is brightness."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def embed_image(self, image, depth=None):
+        from napari_ois.network import ImageEmbedding
+        from napari_ois.network.order import normalize_depth
+
+        raw = image[:, :1] if depth is None else depth
+        return ImageEmbedding(image, (), normalize_depth(raw), raw)
+
+    def decode_clicks(self, embedding, points, labels, previous=None, order_strength=1.0):
+        return 20 * (embedding.features[:, :1] - 0.5) * self.weight
+
+
+@pytest.fixture
+def bright_predictor():
+    """Make a predictor whose network is a rule: see :class:`Bright`."""
+    from napari_ois.segmentation.predictor import Predictor
+
+    return lambda: Predictor.from_network(Bright(), input_size=256, multiple=32, device="cpu", close_up=True)
+
+
+@pytest.fixture
+def large_from_a_megapixel(monkeypatch):
+    """Images of a few megapixels are large."""
+    from napari_ois.segmentation import large_scene, lazy_plane, pyramid
+
+    monkeypatch.setattr(lazy_plane, "LARGE", 1_000 * 1_000)
+    monkeypatch.setattr(pyramid, "OVERVIEW", 512)
+    monkeypatch.setattr(large_scene, "READ", 512)
+
+
 def make_tiny_network(**switches):
     """An OIS network of a few thousand weights with every part awake: what starts at zero is set off it."""
     from napari_ois.network import OIS

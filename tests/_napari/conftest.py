@@ -118,6 +118,12 @@ def notes() -> Iterator[list[str]]:
 
 
 @pytest.fixture
+def no_threads(qtbot: Any) -> None:
+    """Begin when the threads of earlier tests, which closing does not wait for, have ended."""
+    qtbot.waitUntil(lambda: not any(thread.name.startswith("napari-ois") for thread in threading.enumerate()))
+
+
+@pytest.fixture
 def viewer(qapp: Any) -> ViewerModel:
     """All of a viewer but its window: enough for most, and made in no time."""
     return ViewerModel()

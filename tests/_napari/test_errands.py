@@ -19,7 +19,7 @@ def test_done_and_failed_are_told_in_the_caller_s_thread(qapp: Any, qtbot: Any) 
     errands.wait()
 
 
-def test_closing_ends_it_quietly(qapp: Any, qtbot: Any) -> None:
+def test_closing_ends_it_quietly(qapp: Any, qtbot: Any, no_threads: None) -> None:
     errands, told, go = Errands(), [], threading.Event()
     errands.send(go.wait, told.append)
     errands.send(lambda: 2, told.append)

@@ -126,7 +126,7 @@ def test_errors_come_back_and_the_thread_goes_on(qapp, fake, qtbot) -> None:
     worker.wait()
 
 
-def test_closing_says_nothing_more_and_ends_the_thread(qapp, fake, qtbot) -> None:
+def test_closing_says_nothing_more_and_ends_the_thread(qapp, fake, qtbot, no_threads) -> None:
     fake.delay = 0.05
     worker = InferenceWorker(fake)
     heard = Heard(worker)

@@ -43,9 +43,8 @@ def _accept(document, predictor, number, **options) -> None:
     """What a viewer does: ask for the clicks' mask, lay the edits on it, accept."""
     obj = document[number]
     predictor.set_image(plane_pixels(IMAGE, obj.plane))
-    seed = None if obj.seed is None else obj.seed.mask
     strength = obj.settings.order_strength
-    prediction = Replay(predictor).answer(obj.clicks, seed=seed, order_strength=strength)
+    prediction = Replay(predictor).answer(obj.clicks, seed=obj.seed, order_strength=strength)
     document.accept(number, obj.mask(prediction), **options)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_ois.annotation import Clicks, PackedMask, Replay
+from napari_ois.annotation import Clicks, PackedMask, Replay, Seed
 from napari_ois.errors import InputError
 
 
@@ -101,7 +101,7 @@ class Seedable(Diary):
 def test_the_first_click_on_a_seeded_object_goes_on_from_the_seed() -> None:
     predictor = Seedable()
     replay = Replay(predictor)
-    seed, other = PackedMask.pack(np.eye(4)), PackedMask.pack(np.ones((4, 4)))
+    seed, other = Seed(PackedMask.pack(np.eye(4))), Seed(PackedMask.pack(np.ones((4, 4))))
     clicks = Clicks().added(0, 0)
     first = replay.answer(clicks, seed=seed)
     assert first.state[0] == ("mask", 4)
@@ -113,7 +113,7 @@ def test_the_first_click_on_a_seeded_object_goes_on_from_the_seed() -> None:
 
 def test_negative_clicks_alone_refine_a_seed_from_its_middle() -> None:
     replay = Replay(Seedable())
-    seed = PackedMask.pack(np.pad(np.ones((3, 3)), 2))
+    seed = Seed(PackedMask.pack(np.pad(np.ones((3, 3)), 2)))
     prediction = replay.answer(Clicks().added(6, 6, positive=False), seed=seed)
     assert prediction.state[1:] == (((3.0, 3.0), (6.0, 6.0)), (1, 0))
     assert replay.answer(Clicks(), seed=seed) is None
@@ -121,7 +121,7 @@ def test_negative_clicks_alone_refine_a_seed_from_its_middle() -> None:
 
 def test_a_predictor_that_takes_no_mask_says_so() -> None:
     with pytest.raises(InputError, match="cannot go on from a mask"):
-        Replay(Diary()).answer(Clicks().added(0, 0), seed=PackedMask.pack(np.eye(4)))
+        Replay(Diary()).answer(Clicks().added(0, 0), seed=Seed(PackedMask.pack(np.eye(4))))
 
 
 def test_the_order_s_strength_holds_for_the_whole_play() -> None:

@@ -7,7 +7,6 @@ import csv
 import numpy as np
 import pytest
 import tifffile
-import torch
 import zarr
 
 from napari_ois.annotation import ArrayCanvas, Clicks, Document, ImageSignature, PlaneKey, Replay, Session, save_session
@@ -22,37 +21,14 @@ from napari_ois.batch.results import DONE, Results
 from napari_ois.batch.sources import list_planes
 from napari_ois.batch.work import EverythingWork, SessionWork
 from napari_ois.errors import InputError
-from napari_ois.network import ImageEmbedding
-from napari_ois.network.order import normalize_depth
-from napari_ois.segmentation import everything, large_scene, lazy_plane, pyramid
-from napari_ois.segmentation.predictor import Predictor
+from napari_ois.segmentation import everything
 
 SHAPE, CHUNK = (2_600, 3_000), 256
 DISKS = {3: (600, 2_300, 90), 7: (2_000, 400, 60)}
 """Label: row, column, radius."""
 
 
-class Bright(torch.nn.Module):
-    """Says that everything brighter than the middle is the object; its raw depth is brightness."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-    def embed_image(self, image, depth=None):
-        raw = image[:, :1] if depth is None else depth
-        return ImageEmbedding(image, (), normalize_depth(raw), raw)
-
-    def decode_clicks(self, embedding, points, labels, previous=None, order_strength=1.0):
-        return 20 * (embedding.features[:, :1] - 0.5) * self.weight
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    """Images of a few megapixels are large."""
-    monkeypatch.setattr(lazy_plane, "LARGE", 1_000 * 1_000)
-    monkeypatch.setattr(pyramid, "OVERVIEW", 512)
-    monkeypatch.setattr(large_scene, "READ", 512)
+pytestmark = pytest.mark.usefixtures("large_from_a_megapixel")
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +47,8 @@ def image(truth):
 
 
 @pytest.fixture
-def predictor():
-    return Predictor.from_network(Bright(), input_size=256, multiple=32, device="cpu", close_up=True)
+def predictor(bright_predictor):
+    return bright_predictor()
 
 
 @pytest.fixture

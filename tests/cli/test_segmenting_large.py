@@ -8,45 +8,18 @@ import json
 import numpy as np
 import pytest
 import tifffile
-import torch
 import zarr
 from click.testing import CliRunner
 
 from napari_ois.cli import main, segmenting
-from napari_ois.network import ImageEmbedding
-from napari_ois.network.order import normalize_depth
-from napari_ois.segmentation import large_scene, lazy_plane, pyramid
-from napari_ois.segmentation.predictor import Predictor
 
 SHAPE, CENTRE, RADIUS, CHUNK = (2_600, 3_000), (600, 2_300), 90, 256
 
 
-class Bright(torch.nn.Module):
-    """Says that everything brighter than the middle is the object; its raw depth is brightness."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-    def embed_image(self, image, depth=None):
-        raw = image[:, :1] if depth is None else depth
-        return ImageEmbedding(image, (), normalize_depth(raw), raw)
-
-    def decode_clicks(self, embedding, points, labels, previous=None, order_strength=1.0):
-        return 20 * (embedding.features[:, :1] - 0.5) * self.weight
-
-
 @pytest.fixture(autouse=True)
-def _small(monkeypatch):
+def _small(monkeypatch, large_from_a_megapixel, bright_predictor):
     """Images of a few megapixels are large, and the model is a rule."""
-    monkeypatch.setattr(lazy_plane, "LARGE", 1_000 * 1_000)
-    monkeypatch.setattr(pyramid, "OVERVIEW", 512)
-    monkeypatch.setattr(large_scene, "READ", 512)
-
-    def load(*_):
-        return Predictor.from_network(Bright(), input_size=256, multiple=32, device="cpu", close_up=True)
-
-    monkeypatch.setattr(segmenting, "load_predictor", load)
+    monkeypatch.setattr(segmenting, "load_predictor", lambda *_: bright_predictor())
 
 
 @pytest.fixture

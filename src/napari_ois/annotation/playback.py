@@ -23,7 +23,7 @@ from napari_ois.annotation.replay import Answers, Replay
 from napari_ois.annotation.session_file import Session
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import Appearance
-from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, is_pyramid
+from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, is_pyramid, levels_of
 
 
 class Segments(Answers, Protocol):
@@ -134,12 +134,11 @@ def window_reader(image: Any, plane: PlaneKey, channel_axis: int | None = None) 
     return LazyPlane(image, (rows, columns), index, first)
 
 
-def _given(image: Any, plane: PlaneKey, look: Appearance, channel_axis: int | None) -> Any:
-    """What the predictor is given of a plane: its pixels, or of a large one what reads them."""
-    finest = image[0] if is_pyramid(image) else image
-    shape = plane.shape_in(spatial_shape(finest, plane.ndim, channel_axis))
+def _given(image: Any, plane: PlaneKey, shape: tuple[int, int], look: Appearance, channel_axis: int | None) -> Any:
+    """What the predictor is given of a plane of this shape: its pixels, or of a large one what reads them."""
     if is_large(shape) and look.plain:
         return window_reader(image, plane, channel_axis)
+    finest = levels_of(image)[0]
     return seen_pixels(finest, plane, look) if channel_axis is None else plane_pixels(finest, plane, channel_axis)
 
 
@@ -179,13 +178,13 @@ def play_session(
     """
     maps = orders or {}
     channel_axis = session.view.get("channel_axis")
-    finest = image[0] if is_pyramid(image) else image
+    finest = levels_of(image)[0]
     planes: dict[tuple[PlaneKey, str, Appearance], list[AnnotatedObject]] = {}
     for obj in session.accepted:
         planes.setdefault((obj.plane, obj.settings.order, obj.settings.look), []).append(obj)
     for (plane, order, look), objects in planes.items():
-        pixels = _given(image, plane, look, channel_axis)
         shape = plane.shape_in(spatial_shape(finest, plane.ndim, channel_axis))
+        pixels = _given(image, plane, shape, look, channel_axis)
         replay: Replay | None = None
         for obj in objects:
             prediction = None

@@ -2,8 +2,8 @@
 
 A box knows the object's extent, which no click says. So the first box also gives the network the largest ellipse in
 it, as the mask that the object begins from (its dense prompt), with one click in the middle, and bounds the object
-(:attr:`Seed.bound`). On an object that has
-clicks, or began from a mask, a box is clicks alone: in its middle and around it. A scribble is always clicks.
+(:attr:`Seed.bound`). On an object that has clicks, or began from a mask, a box is clicks alone: in its middle and
+around it. A scribble is always clicks.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from napari_ois.annotation.clicks import Click, Clicks
 from napari_ois.annotation.gestures import deepest_point
 from napari_ois.annotation.objects import Seed
-from napari_ois.annotation.packed import PackedMask
 from napari_ois.errors import InputError
 from napari_ois.segmentation.lazy_plane import is_large
 
@@ -58,7 +57,7 @@ class Replay:
         self._predictor = predictor
         self._played = Clicks()
         self._states: list[Any] = []  # one a click of _played; None before the first positive one
-        self._seed: Seed | PackedMask | None = None
+        self._seed: Seed | None = None
         self._strength = 1.0
         self._start: Any = None  # the state that the first positive click goes on from
         self._last: Any = None  # the prediction for all of _played
@@ -68,7 +67,7 @@ class Replay:
         clicks: Clicks,
         interrupted: Callable[[], bool] = _never,
         *,
-        seed: Seed | PackedMask | None = None,
+        seed: Seed | None = None,
         order_strength: float = 1.0,
     ) -> Any | None:
         """Give the prediction for a list of clicks.
@@ -78,7 +77,7 @@ class Replay:
         clicks : Clicks
         interrupted : callable
             Asked before each click; true ends the play. What was computed is kept for the next.
-        seed : Seed or PackedMask, optional
+        seed : Seed, optional
             What the object began from. A seed that was drawn as a box also bounds the object.
         order_strength : float
             See :meth:`napari_ois.Predictor.predict`; every click is played with it.
@@ -94,7 +93,7 @@ class Replay:
             If the predictor cannot go on from a mask.
         """
         if seed:
-            clicks = with_positive(clicks, _mask_of(seed))
+            clicks = _with_positive(clicks, seed)
         if not clicks.has_positive:
             return None
         self._begin_from(seed or None, order_strength)
@@ -109,7 +108,7 @@ class Replay:
             self._play(clicks.first(count))
         return self._last
 
-    def _begin_from(self, seed: Seed | PackedMask | None, strength: float) -> None:
+    def _begin_from(self, seed: Seed | None, strength: float) -> None:
         if (seed, strength) == (self._seed, self._strength):
             return
         begin = None
@@ -137,23 +136,18 @@ class Replay:
         self._played, self._states, self._last = clicks, states, prediction
 
 
-def _begun(begin: Callable[..., Any], seed: Seed | PackedMask) -> Any:
+def _begun(begin: Callable[..., Any], seed: Seed) -> Any:
     """The state of a mask; of a large image only the part with the object on it is made."""
-    mask = _mask_of(seed)
-    bound = seed.bound if isinstance(seed, Seed) else None
+    mask, bound = seed.mask, seed.bound
     options = {} if bound is None else {"bound": bound}  # not every predictor has it
     if is_large(mask.shape) and mask.box is not None:
         return begin(mask.window(mask.box), corner=mask.box[:2], **options)
     return begin(mask.unpack(), **options)
 
 
-def _mask_of(seed: Seed | PackedMask) -> PackedMask:
-    return seed.mask if isinstance(seed, Seed) else seed
-
-
-def with_positive(clicks: Clicks, seed: PackedMask) -> Clicks:
+def _with_positive(clicks: Clicks, seed: Seed) -> Clicks:
     """The clicks that are played on a seeded object: with one in the middle of the seed where all are negative."""
     if clicks.has_positive or not len(clicks):
         return clicks
-    row, column = deepest_point(seed)
+    row, column = deepest_point(seed.mask)
     return Clicks((Click(row, column), *clicks))

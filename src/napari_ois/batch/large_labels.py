@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
 from napari_ois.annotation.packed import PackedMask
+from napari_ois.segmentation.frame_files import TILE, write_tiles
 
-TILE = 512
-"""Side of a tile, in pixels."""
 BIGTIFF = 2**31
 """Bytes of labels, before they are compressed, from which the file is a BigTIFF."""
 
@@ -85,19 +84,9 @@ class LargeLabels:
 
     def write(self, path: Path) -> None:
         """Write a tiled, compressed TIFF: uint8 or uint16 where the labels fit, else int32."""
-        import tifffile
-
         dtype = np.dtype(np.uint8 if self.highest < 2**8 else np.uint16 if self.highest < 2**16 else np.int32)
-        tifffile.imwrite(
-            path,
-            self._padded(dtype),
-            shape=self.shape,
-            dtype=dtype,
-            tile=(TILE, TILE),
-            compression="zlib",
-            photometric="minisblack",
-            bigtiff=self.shape[0] * self.shape[1] * dtype.itemsize >= BIGTIFF,
-        )
+        big = self.shape[0] * self.shape[1] * dtype.itemsize >= BIGTIFF
+        write_tiles(path, self._padded(dtype), self.shape, dtype, side=TILE, big=big)
 
     def _put(self, window: tuple[slice, slice], where: NDArray[np.bool_], label: int, over: bool) -> int:
         part = self[window]

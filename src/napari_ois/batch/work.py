@@ -23,7 +23,7 @@ from napari_ois.annotation.session_file import Session
 from napari_ois.annotation.signature import ImageSignature
 from napari_ois.batch.large_labels import LargeLabels
 from napari_ois.errors import InputError
-from napari_ois.segmentation.lazy_plane import is_large, is_pyramid
+from napari_ois.segmentation.lazy_plane import is_large, levels_of
 
 if TYPE_CHECKING:
     from napari_ois.segmentation.predictor import Predictor
@@ -112,7 +112,7 @@ class SessionWork:
 
     def do(self, predictor: Predictor, pixels: Any, channel_axis: int | None) -> Labelled:
         """See :class:`Work`."""
-        finest = pixels[0] if is_pyramid(pixels) else pixels
+        finest = levels_of(pixels)[0]
         if self.image is not None and not self.image.same_image(ImageSignature.of(finest)):
             raise InputError("This is not the image of the session (its pixels differ).")
         axis = channel_axis if self.channel_axis is None else self.channel_axis
@@ -142,7 +142,7 @@ class EverythingWork:
         from napari_ois.segmentation.everything import check_size, segment_everything
         from napari_ois.segmentation.sieve import Sieve
 
-        finest = pixels[0] if is_pyramid(pixels) else pixels
+        finest = levels_of(pixels)[0]
         if finest.ndim == 2 or channel_axis is not None or finest.shape[-1] in (3, 4):
             check_size((int(finest.shape[0]), int(finest.shape[1])))
         predictor.set_image(pixels, channel_axis=channel_axis)

@@ -18,7 +18,7 @@ from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.prediction import Prediction
 
 TILE = 512
-"""Side of the tiles of a written mask, in pixels."""
+"""Side of the tiles of what is written, in pixels."""
 
 
 def cell_places(frame: Frame) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -55,14 +55,42 @@ def write_whole_mask(path: str | Path, prediction: Prediction, shape: tuple[int,
     shape : (int, int)
         Rows and columns of the image.
     """
+    write_tiles(path, _tiles(prediction, shape), shape, np.dtype(np.uint8))
+
+
+def write_tiles(
+    path: str | Path,
+    tiles: Iterator[NDArray[Any]],
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    *,
+    side: int = TILE,
+    big: bool | None = None,
+) -> None:
+    """Write a compressed TIFF tile after tile, so that it is never held whole.
+
+    Parameters
+    ----------
+    path : path
+    tiles : iterator of (side, side) array
+        Row by row, those at the border filled up.
+    shape : (int, int)
+        Rows and columns of the image.
+    dtype : dtype
+    side : int
+        Of a tile, in pixels.
+    big : bool, optional
+        Whether it is a BigTIFF; by default tifffile decides.
+    """
     tifffile.imwrite(
         path,
-        _tiles(prediction, shape),
+        tiles,
         shape=shape,
-        dtype=np.uint8,
-        tile=(TILE, TILE),
+        dtype=dtype,
+        tile=(side, side),
         compression="zlib",
         photometric="minisblack",
+        bigtiff=big,
     )
 
 

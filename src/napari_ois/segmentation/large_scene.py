@@ -22,7 +22,7 @@ from napari_ois.segmentation.depth import prepare_depth
 from napari_ois.segmentation.depth_scale import DepthScale, fit_scale, own_scale
 from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.image import resize
-from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, is_pyramid
+from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, levels_of
 from napari_ois.segmentation.pyramid import Pyramid
 from napari_ois.segmentation.scene import Look, Scene
 
@@ -162,7 +162,7 @@ def make_scene(
     channel_axis, depth, input_size, multiple
         See :class:`Scene`.
     """
-    levels: Sequence[Any] = image if is_pyramid(image) else [image]  # type: ignore[assignment]
+    levels = levels_of(image)
     shape = getattr(levels[0], "shape", ())
     sides = [side for axis, side in enumerate(shape) if channel_axis is None or axis != channel_axis % 3]
     if len(shape) in (2, 3) and is_large(sides[:2]):

@@ -109,3 +109,8 @@ def is_pyramid(image: Any) -> bool:
         return False
     sizes = [np.prod(shape, dtype=np.float64) for shape in shapes]
     return all(smaller < larger for larger, smaller in pairwise(sizes))
+
+
+def levels_of(image: Any) -> list[Any]:
+    """The arrays of a picture, finest first: of one that is no pyramid, the picture itself."""
+    return list(image) if is_pyramid(image) else [image]

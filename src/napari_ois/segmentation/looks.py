@@ -32,21 +32,30 @@ def look_and_answer(
     state : PredictionState, optional
         Of the click before.
     close_up : CloseUp, optional
-        None: small objects are not looked at again.
+        None: small objects are not looked at again; of a large image, only in a region that has grown, and never
+        closer than in the smallest.
     """
     if isinstance(scene, LargeScene):
-        return answer_in_regions(runner, scene, asked, state, close_up)
+        answer = answer_in_regions(runner, scene, asked, state)
+        close_up = close_up or CloseUp(smallest=scene.region_side)
+    else:
+        answer = _answer_as_before(runner, scene, asked, state)
+        if close_up is None:
+            return answer
+        if cut_off(answer.mask(), answer.view, scene.shape):
+            answer = runner.decode(scene.whole, asked, (answer.logits, answer.view))
     positives = asked.points[asked.labels == 1]
-    whole = scene.whole.view
-    view = whole if state is None or not state.view.holds(positives).all() else state.view
-    answer = runner.decode(scene.look(view), asked, None if state is None else (state.logits, state.view))
-    if close_up is None:
-        return answer
-    if cut_off(answer.mask(), view, scene.shape):
-        answer = runner.decode(scene.whole, asked, (answer.logits, answer.view))
     closer = close_up.closer(answer.mask(), answer.view, positives, scene.shape)
     if closer is None and state is None and runner.looks_twice:
         closer = answer.view
     if closer is None:
         return answer
     return runner.decode(scene.look(closer), asked, (answer.logits, answer.view))
+
+
+def _answer_as_before(runner: Runner, scene: Scene, asked: Asked, state: PredictionState | None) -> Answer:
+    """Answer in the view of the click before, or where a positive click lies outside of it, in the whole image."""
+    before = None if state is None else (state.logits, state.view)
+    if state is None or not state.view.holds(asked.points[asked.labels == 1]).all():
+        return runner.decode(scene.whole, asked, before)
+    return runner.decode(scene.look(state.view), asked, before)

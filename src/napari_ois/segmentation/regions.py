@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ois.segmentation.frame import Frame
-from napari_ois.segmentation.view import CloseUp, View, cut_off, object_box
+from napari_ois.segmentation.view import View, cut_off, object_box
 
 if TYPE_CHECKING:
     from napari_ois.segmentation.large_scene import LargeScene
@@ -55,9 +55,7 @@ def region_around(low: NDArray[np.float64], high: NDArray[np.float64], side: int
     return View.whole(shape)
 
 
-def answer_in_regions(
-    runner: Runner, scene: LargeScene, asked: Asked, state: PredictionState | None, close_up: CloseUp | None
-) -> Answer:
+def answer_in_regions(runner: Runner, scene: LargeScene, asked: Asked, state: PredictionState | None) -> Answer:
     """Answer where the object was seen last, or in the region of the clicks; where it is cut off, in larger ones.
 
     Parameters
@@ -67,8 +65,6 @@ def answer_in_regions(
     asked : Asked
     state : PredictionState, optional
         Of the click before.
-    close_up : CloseUp, optional
-        None: an object is looked at closer only in a region that has grown, and never closer than in the smallest.
     """
     positives = asked.points[asked.labels == 1]
     base, shape = scene.region_side, scene.shape
@@ -85,12 +81,7 @@ def answer_in_regions(
         if max(larger.shape) <= present:
             larger = region_around(low, high, base if present < base else _next(present, base), shape)
         answer = runner.decode(scene.look(larger), asked, (answer.logits, answer.view))
-    closer = (close_up or CloseUp(smallest=base)).closer(answer.mask(), answer.view, positives, shape)
-    if closer is None and state is None and runner.looks_twice:
-        closer = answer.view
-    if closer is None:
-        return answer
-    return runner.decode(scene.look(closer), asked, (answer.logits, answer.view))
+    return answer
 
 
 def frame_of(scene: LargeScene, view: View, before: Frame | None) -> Frame:
