@@ -114,3 +114,29 @@ def test_the_machines_limit_is_what_the_best_product_reached():
 
     seconds = iter([9.0, 0.5, 0.25, 1.0])
     assert machine_limit(lambda call: call() is None or next(seconds), size=100, runs=3) == pytest.approx(0.004)
+
+
+def test_ablations_differ_in_their_switches_alone():
+    pytest.importorskip("cv2", reason="training needs the extra 'train'")
+    from dataclasses import replace
+
+    from ablations import FULL, VARIANTS, recipe_of
+
+    full = recipe_of(FULL, 40)
+    assert full.borrowed and full.steps == 40
+    for name, switches in VARIANTS.items():
+        assert recipe_of(name, 40) == replace(full, switches=switches)
+
+
+def test_an_ablation_is_set_beside_the_full_network_object_by_object():
+    from ablations import table
+
+    def curves(gain):  # two sets of unequal size
+        return {"a": [[0.2 + gain, 0, 0.5, 0, 0.6]], "b": [[0.4 + gain, 0, 0.5, 0, 0.8], [0.6 + gain, 0, 0.5, 0, 1.0]]}
+
+    lines = table({"full": {"made": curves(0.0)}, "no order": {"made": curves(-0.1)}})
+    assert lines[1] == "made (3 objects of 2 sets)"
+    assert lines[-2:] == [
+        "| full | 35.0 | 50.0 | 75.0 |",
+        "| no order | 25.0 (-10.0, -10.0 to -10.0) | 50.0 (+0.0, +0.0 to +0.0) | 75.0 (+0.0, +0.0 to +0.0) |",
+    ]

@@ -339,6 +339,9 @@ def test_fetch_says_the_licence_and_the_place(monkeypatch):
         (["--scenes", "0", "--data", "nowhere"], "nowhere"),
         (["--device", "abacus"], "no device"),
         (["--steps", "0"], "steps"),
+        (["--switch", "use_order=maybe"], "is no switch"),
+        (["--switch", "use_magic=true"], "no switch 'use_magic'"),
+        (["--borrowed"], "--start"),
     ],
 )
 def test_train_refuses_bad_input(tmp_path, monkeypatch, options, words):

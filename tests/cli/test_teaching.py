@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from napari_ois.cli import teaching
 from napari_ois.cli.parts import SentenceGroup
 from napari_ois.training import depth_check, run
 from napari_ois.training import finetune as tuning
+from napari_ois.training.recipe import recipe_for
 
 GROUP = SentenceGroup(name="teaching", commands=[teaching.train, teaching.finetune, teaching.depth_accuracy])
 BEFORE = {"noc85": 12.0, "noc90": 20.0, "iou_1": 0.3, "iou_3": 0.4, "iou_5": 0.5}
@@ -83,6 +85,18 @@ def test_train_hands_on_what_concerns_devices_and_measuring(monkeypatch, tmp_pat
     (rest,) = calls
     assert (rest["precision"], rest["accumulate"], rest["tensorboard"]) == ("bf16", 4, True)
     assert (rest["dev"], rest["dev_every"]) == (tmp_path, 50)
+
+
+def test_train_hands_on_what_makes_an_ablation(monkeypatch, tmp_path):
+    recipes = []
+    fake = SimpleNamespace(step=0, checkpoint=tmp_path / "last.pt")
+    monkeypatch.setattr(run, "train", lambda recipe, out, **rest: recipes.append(recipe) or fake)
+    options = ("--start", "ois-compact", "--borrowed", "--switch", "use_order=false", "--switch", "num_blocks=2")
+    result = call("train", "-o", tmp_path / "out", "--device", "cpu", *options)
+    assert result.exit_code == 0, result.output
+    (recipe,) = recipes
+    assert recipe.borrowed and recipe.switches == {"use_order": False, "num_blocks": 2}
+    assert recipe == replace(recipe_for("ois-compact"), borrowed=True, switches=recipe.switches)  # from the beginning
 
 
 def test_train_refuses_a_folder_that_is_no_collection(tmp_path, monkeypatch):

@@ -213,3 +213,24 @@ def test_a_first_answer_can_be_looked_at_again_without_another_click(tmp_path, s
             assert told.diff(dim=-1).abs().mean() < first.diff(dim=-1).abs().mean()
             coarse = step
     assert same != coarse
+
+
+def test_a_borrowed_encoder_stays_and_all_else_begins_anew(tmp_path, scenes):
+    path = export(trained(RECIPE, tmp_path / "first", scenes).checkpoint, tmp_path / "first.safetensors", {})
+    lent = load_model(path)[0].state_dict()
+    recipe = replace(RECIPE, seed=8, depth_weight=0.0, borrowed=True, switches={"use_order": False})
+    trainer = Trainer(recipe, tmp_path / "second", pack=None, scenes=scenes, start=path)
+    begun = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.run(workers=0, seconds=0)  # one step
+    trainer = Trainer(recipe, tmp_path / "second", pack=None, scenes=scenes, start=path)
+    assert trainer.step == 1
+    trainer.run(workers=0)
+    borrowed = [name for name in begun if name.startswith(("encoder.", "depth_decoder."))]
+    assert_equal_states({name: trainer.average[name] for name in borrowed}, {name: lent[name] for name in borrowed})
+    learned = [name for name, value in trainer.model.named_parameters() if value.requires_grad and value.ndim == 4]
+    assert learned and not set(learned) & set(borrowed)
+    for name in learned:
+        assert not torch.equal(trainer.model.state_dict()[name], begun[name]), name
+    assert not torch.equal(begun["dense.convolution.weight"][:, :2], lent["dense.convolution.weight"][:, :2])
+    with pytest.raises(InputError, match="no model to borrow"):
+        Trainer(recipe, tmp_path / "third", pack=None, scenes=scenes)

@@ -124,6 +124,8 @@ def order_control(
 @click.option("--seed", default=0, show_default=True)
 @click.option("--depth-weights", type=click.Path(path_type=Path), help="Depth Anything V2 weights, for ViT.")
 @click.option("--start", help="Model or checkpoint to start from, instead of random weights.")
+@click.option("--borrowed", is_flag=True, help="Take encoder and depth from --start and leave them; begin the rest.")
+@click.option("--switch", "switches", multiple=True, help="Of the network, for ablations: use_order=false.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for packed data.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
@@ -144,6 +146,8 @@ def train(
     seed: int,
     depth_weights: Path | None,
     start: str | None,
+    borrowed: bool,
+    switches: tuple[str, ...],
     cache: Path | None,
     device: str,
     minutes: float | None,
@@ -161,6 +165,7 @@ def train(
     On several GPUs, which divide the batch: accelerate launch --num_processes N --no_python napari-ois train ...
     """
     from napari_ois.checkpoints import export
+    from napari_ois.evaluation.methods import read_switches
     from napari_ois.network import PRESETS
     from napari_ois.segmentation.files import check_target
     from napari_ois.segmentation.placement import choose_device
@@ -168,15 +173,20 @@ def train(
     from napari_ois.training.run import train as run
     from napari_ois.training.team import join_team
 
+    if borrowed and start is None:
+        raise click.UsageError("--borrowed needs --start, the model to take the encoder from.")
     for folder in (output, None if target is None else target.parent):
         if folder is not None:
             check_target(folder)
     chosen = str(choose_device(device))
-    recipe = recipe_for(preset, continued=start is not None, seed=seed)  # an unknown preset is said now, not later
+    recipe = recipe_for(
+        preset, continued=start is not None and not borrowed, seed=seed
+    )  # an unknown preset is said now, not later
     if steps is not None:
         recipe = replace(recipe, steps=steps)
     if batch is not None:
         recipe = replace(recipe, phases=tuple(replace(phase, images=batch) for phase in recipe.phases))
+    recipe = replace(recipe, borrowed=borrowed, switches=read_switches(switches))
     if scenes is None:
         scenes = 0 if PRESETS[preset].encoder == "vit" else 3600
     trainer = run(

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,14 +118,19 @@ def parse_model(name: str) -> tuple[str, dict[str, Any]]:
     found = _SWITCHES.fullmatch(name)
     if found is None:
         return name, {}
+    return found["model"], read_switches(re.split(r",(?=\w+=)", found["switches"]))
+
+
+def read_switches(parts: Iterable[str]) -> dict[str, Any]:
+    """Switches written as ``name=value``, values as in JSON; an InputError names what is not."""
     switches = {}
-    for part in re.split(r",(?=\w+=)", found["switches"]):
+    for part in parts:
         key, _, value = part.partition("=")
         try:
             switches[key] = json.loads(value.lower())
         except ValueError as error:
             raise InputError(f"{part!r} is no switch; write for instance use_order=false.") from error
-    return found["model"], switches
+    return switches
 
 
 def load_network(name: str) -> tuple[OIS, ModelInfo]:
@@ -150,13 +156,8 @@ def load_network(name: str) -> tuple[OIS, ModelInfo]:
         raise WeightsError(info.note or f"{model} has no weights for masks; its switches cannot be tried.")
     checkpoint = read_checkpoint(info.path)
     both = {**checkpoint.switches, **switches}
-    try:
-        wanted = build_on_meta(info.preset, **both).state_dict()
-    except TypeError as error:
-        raise InputError(
-            f"{name} has a switch that the network does not know; write for instance use_order=false."
-        ) from error
     after = build_on_meta(info.preset, **both)
+    wanted = after.state_dict()
     # the weights that take the maps of the dense prompt, with what they take now and then
     dense = _dense_parts(network), _dense_parts(after)
     cues = _cue_parts(network), _cue_parts(after)

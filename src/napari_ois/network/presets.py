@@ -6,6 +6,7 @@ weights. Where weights come from is the next floor's business.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -94,17 +95,26 @@ def build(preset: Preset | str, **switches: Any) -> OIS:
     Raises
     ------
     InputError
-        If the name is none of :data:`PRESETS`, or a ViT preset is asked for without transformers.
+        If the name is none of :data:`PRESETS`, there is no such switch, or a ViT preset is asked for without
+        transformers.
     """
     if isinstance(preset, str):
         if preset not in PRESETS:
             known = ", ".join(PRESETS)
             raise InputError(f"There is no preset called {preset!r}; choose one of {known}.")
         preset = PRESETS[preset]
+    check_switches(switches)
     preset = replace(preset, switches={**preset.switches, **switches})
     if preset.encoder == "vit":
         return build_vit(SIZES[preset.backbone], **preset.switches)
     return _build_compact(preset)
+
+
+def check_switches(names: Collection[str]) -> None:
+    """Refuse what is no switch of :class:`OIS`, with an InputError."""
+    unknown = set(names) - set(OIS.__init__.__kwdefaults__)
+    if unknown:
+        raise InputError(f"The network has no switch {min(unknown)!r}; write for instance use_order=false.")
 
 
 def _build_compact(preset: Preset) -> OIS:

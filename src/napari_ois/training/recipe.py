@@ -15,6 +15,7 @@ import torch
 
 from napari_ois.errors import InputError
 from napari_ois.network import OIS, PRESETS
+from napari_ois.network.presets import check_switches
 from napari_ois.training.batches import Phase
 from napari_ois.training.windows import WHOLE_IMAGE
 
@@ -66,6 +67,10 @@ class Recipe:
         Share of the windows that are not cut close which show the whole image, as a first click sees it.
     view : str
         "window", cut at many scales around objects, or "whole", the whole image as SegNext shows it.
+    borrowed : bool
+        Whether encoder and depth decoder are taken over from the model that the training starts from and left
+        alone, while all else begins at random: as the paper does with Depth Anything. Ablations that share them
+        differ in nothing but the switch.
     switches : dict
         Of the network, for ablations.
     """
@@ -100,6 +105,7 @@ class Recipe:
     whole: float = WHOLE_IMAGE
     view: str = "window"
     seed: int = 0
+    borrowed: bool = False
     switches: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,6 +117,7 @@ class Recipe:
         ):
             if value not in known:
                 raise InputError(f"There is no {name} {value!r}; use one of {', '.join(known)}.")
+        check_switches(self.switches)
 
 
 CONTINUED: dict[str, Any] = {

@@ -121,6 +121,9 @@ class Trainer:
         model = build(recipe.preset, **recipe.switches)
         if not self.checkpoint.exists():
             self._begin(model, depth_weights, start)
+        if recipe.borrowed:
+            for part in (model.encoder, model.depth_decoder):
+                part.requires_grad_(False)
         model.to(self.device)
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.team.same(model.state_dict().values())
@@ -267,10 +270,16 @@ class Trainer:
             network, info = load_model(start)
             if info.preset != preset:
                 raise InputError(f"{start} is for {info.preset}; give a checkpoint for {preset}.")
+            if self.recipe.borrowed:
+                model.encoder.load_state_dict(network.encoder.state_dict())
+                model.depth_decoder.load_state_dict(network.depth_decoder.state_dict())
+                return
             state = started(network.state_dict(), model.state_dict())
             if state is None:
                 raise InputError(f"{start} has other switches than the recipe; give one that was trained with them.")
             model.load_state_dict(state)
+        elif self.recipe.borrowed:
+            raise InputError("There is no model to borrow the encoder from; name one to start from.")
         elif PRESETS[preset].encoder == "vit":
             weights = local_depth_weights(preset, given=depth_weights, revision=None)
             load_depth_anything(model, weights)
