@@ -79,6 +79,28 @@ def test_accept_takes_the_mask_and_the_score_of_the_threshold(started, panel, cl
     assert started.session.document[1].settings.threshold == 0.8
 
 
+def test_parts_without_a_click_are_left_out_without_a_new_answer(started, panel, click, qtbot) -> None:
+    assert panel.connected.isEnabled() and not panel.connected.isChecked()
+    click(started, 30, 40)
+    click(started, 8, 72, positive=False)  # this network answers each click with a disk
+    both, asked = shown(started).copy(), calls(started)
+    probability = started.session.answer.prediction.probability
+    assert both[30, 40] and both[8, 72]
+    panel.connected.click()
+    one = shown(started).copy()
+    assert one[30, 40] and not one[8, 72] and calls(started) == asked
+    qtbot.waitUntil(panel.connected.isChecked)
+    started.undo()
+    np.testing.assert_array_equal(shown(started), both)
+    qtbot.waitUntil(lambda: not panel.connected.isChecked())
+    started.redo()
+    started.accept()
+    accepted = started.session.document[1].accepted
+    np.testing.assert_array_equal(accepted.written.unpack(), one)
+    assert accepted.score == pytest.approx(float(probability[one].mean()))
+    assert started.session.settings.connected  # it holds for the next object
+
+
 def test_the_layers_come_when_wanted_and_follow(started, panel, click, viewer, qtbot) -> None:
     assert not [layer for layer in viewer.layers if layer.name.endswith((PROBABILITY, UNSURE))]
     click(started, 30, 40)

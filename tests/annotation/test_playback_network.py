@@ -39,7 +39,7 @@ def test_the_same_labels_bit_for_bit(tmp_path) -> None:
     predictor.set_image(volume.stack[2])
     replay = Replay(predictor)
     clicks = Clicks().added(*places[1]).added(5, 150, positive=False)
-    first = document.start(plane(2), clicks=clicks, settings=Settings(order_strength=0.5, threshold=0.3))
+    first = document.start(plane(2), clicks=clicks, settings=Settings(0.5, threshold=0.3, connected=True))
     answer = replay.answer(clicks, order_strength=0.5)
     assert answer.view.shape != volume.stack[2].shape
     mask = first.mask(answer)

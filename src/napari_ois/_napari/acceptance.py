@@ -12,6 +12,7 @@ from napari.utils.notifications import show_warning
 
 from napari_ois._napari.inquiry import question_about
 from napari_ois._napari.regional import whole_mask
+from napari_ois.annotation.answers import read_cells
 from napari_ois.annotation.confidence import mask_score
 from napari_ois.errors import InputError
 
@@ -105,7 +106,7 @@ class Acceptance:
                 session.overlapping.emit(overlap)
                 return
             rule = "keep"
-        score = None if answer is None else _score(obj, answer)
+        score = None if answer is None else _score(obj, answer, session.plane.shape)
         accepted = session.document.accept(obj.number, mask, rule=rule, target=name, score=score)
         session.document.select(None)
         denied = f", {accepted.denied.area} pixels stay with older objects" if accepted.denied else ""
@@ -122,9 +123,9 @@ class Acceptance:
             show_warning(str(error))
 
 
-def _score(obj: AnnotatedObject, answer: Answer) -> float:
-    """Mean probability in the mask that the object's own threshold gives, without brush strokes."""
-    prediction, threshold = answer.prediction, obj.settings.threshold
-    if threshold is None:
+def _score(obj: AnnotatedObject, answer: Answer, shape: tuple[int, int]) -> float:
+    """Mean probability in the mask as the object reads it, without brush strokes."""
+    prediction = answer.prediction
+    if obj.settings.read_as_it_is:
         return float(prediction.score)
-    return mask_score(prediction.probability, prediction.probability > threshold)
+    return mask_score(prediction.probability, read_cells(prediction, shape, obj))

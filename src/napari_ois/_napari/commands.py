@@ -159,6 +159,11 @@ def reset_threshold() -> None:
     _do(lambda widget: widget.reset_threshold())
 
 
+def toggle_connected() -> None:
+    """Keep only the parts of the mask that hold a positive click, or all of it again."""
+    _do(lambda widget: widget.toggle_connected())
+
+
 def preview_order() -> None:
     """Compute the source of order chosen, and show it."""
     _do(lambda widget: widget.preview_order())

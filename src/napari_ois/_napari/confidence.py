@@ -107,6 +107,12 @@ class Confidence(QObject):
         return THRESHOLD if chosen is None else chosen
 
     @property
+    def connected(self) -> bool:
+        """Whether parts of the mask without a positive click are left out, on that object."""
+        session = self.session
+        return session is not None and (session if session.object is None else session.object).settings.connected
+
+    @property
     def band(self) -> float:
         """Distance from the threshold within which a pixel is unsure."""
         return self._band
@@ -132,6 +138,12 @@ class Confidence(QObject):
         """Let another threshold decide, on the object that the user is at and those to come; a step of the history."""
         if self.session is not None:
             self.session.adjust(threshold=None if threshold is None else kept(threshold))
+            self._refresh_soon()
+
+    def set_connected(self, connected: bool) -> None:
+        """Leave out parts of the mask without a positive click, or do not; a step of the history like the threshold."""
+        if self.session is not None:
+            self.session.adjust(connected=connected)
             self._refresh_soon()
 
     def set_band(self, band: float) -> None:

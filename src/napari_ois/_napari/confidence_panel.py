@@ -42,6 +42,8 @@ class ConfidencePanel(QWidget):
             LOWEST, HIGHEST, "Probability above which a pixel belongs to the object. No new answer."
         )
         self.reset_button = make_button("Reset", "The model's own threshold.")
+        self.connected = QCheckBox("Only parts with a click")
+        self.connected.setToolTip("Leave out parts of the mask that no positive click lies on. No new answer.")
         self.probability = QCheckBox("Probability")
         self.probability.setToolTip("A layer of the probability of each pixel to belong to the object.")
         self.unsure = QCheckBox("Unsure pixels")
@@ -57,6 +59,7 @@ class ConfidencePanel(QWidget):
         self._rest = qdebounced(self._set_threshold, timeout=RESTS)
         self.threshold.valueChanged.connect(self._on_turned)
         self.reset_button.clicked.connect(lambda: widget.reset_threshold())
+        self.connected.clicked.connect(lambda: widget.toggle_connected())
         self.probability.clicked.connect(lambda: widget.toggle_probability())
         self.unsure.clicked.connect(lambda: widget.toggle_unsure())
         self.band.valueChanged.connect(self._confidence.set_band)
@@ -73,6 +76,7 @@ class ConfidencePanel(QWidget):
         layout.addWidget(self.warning)
         layout.addWidget(QLabel("Threshold"))
         layout.addLayout(make_row(self.threshold, self.reset_button))
+        layout.addWidget(self.connected)
         layout.addLayout(make_row(self.probability, self.unsure))
         layout.addLayout(make_row(QLabel("Band"), self.band))
         layout.addWidget(self.suggest_button)
@@ -102,6 +106,8 @@ class ConfidencePanel(QWidget):
         active, mask = confidence.session is not None, confidence.answer is not None
         self.threshold.setEnabled(active)
         self.reset_button.setEnabled(active)
+        self.connected.setEnabled(active)
+        self.connected.setChecked(confidence.connected)
         self.suggest_button.setEnabled(mask)
         for button in (self.on_button, self.off_button):
             button.setEnabled(confidence.suggestion is not None)

@@ -36,6 +36,10 @@ class ConfidenceVerbs(PromptVerbs):
         """Let the predictor's own threshold decide."""
         self._do(lambda session: self.confidence.set_threshold(None))
 
+    def toggle_connected(self) -> None:
+        """Keep only the parts of the mask that hold a positive click, or all of it again."""
+        self._do(lambda session: self.confidence.set_connected(not self.confidence.connected))
+
     def toggle_probability(self) -> None:
         """Show the probabilities as a layer, or hide them."""
         self.confidence.show(PROBABILITY, not self.confidence.shows(PROBABILITY))

@@ -47,7 +47,7 @@ def shown_part(
         return None, None
     if not is_large(shape):
         return obj.mask(prediction), None
-    if prediction is not None and obj.edits is None and obj.settings.threshold is None:
+    if prediction is not None and obj.edits is None and obj.settings.read_as_it_is:
         return prediction.mask, prediction.frame
     packed = _packed(obj, prediction, shape)
     if packed is None:
@@ -66,7 +66,7 @@ def whole_mask(obj: AnnotatedObject, answer: Answer | None, shape: tuple[int, in
 
 
 def _packed(obj: AnnotatedObject, prediction: Any, shape: tuple[int, int]) -> PackedMask | None:
-    return obj.packed(None if prediction is None else pack_answer(prediction, shape, obj.settings.threshold))
+    return obj.packed(None if prediction is None else pack_answer(prediction, shape, obj))
 
 
 class RegionOutline:

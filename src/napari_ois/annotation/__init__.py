@@ -7,6 +7,7 @@
     document                       all objects of an image, changed by commands (ledger, commands, history, happened)
     canvas, accepting              how labels follow from objects
     gestures, prompts              drawings to clicks, and to the mask that an object begins from
+    reading, answers               which pixels of an answer are the object
     replay, playback               clicks to a mask; a whole session to labels
     propagation, stacks            one object through a stack: found, and kept as one object a plane
     signature, journal, session_file, features, export, export_rois

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_ois.annotation.objects import AnnotatedObject
 from napari_ois.annotation.packed import Box, PackedMask
+from napari_ois.annotation.reading import read_answer
 from napari_ois.segmentation.lazy_plane import is_large
 
 
-def pack_answer(prediction: Any, shape: tuple[int, int], threshold: float | None = None) -> PackedMask:
-    """Pack an answer.
+def pack_answer(prediction: Any, shape: tuple[int, int], obj: AnnotatedObject | None = None) -> PackedMask:
+    """Pack an answer, as its object reads it.
 
     Parameters
     ----------
@@ -19,13 +22,23 @@ def pack_answer(prediction: Any, shape: tuple[int, int], threshold: float | None
         Of an ordinary image, or of a region of a large one.
     shape : (int, int)
         Rows and columns of the plane.
-    threshold : float, optional
-        Of the probability; None for the predictor's own.
+    obj : AnnotatedObject, optional
+        Whose clicks were answered; without it the mask is the predictor's own.
     """
-    mask = np.asarray(prediction.mask if threshold is None else prediction.probability > threshold)
+    mask = read_cells(prediction, shape, obj)
     if not is_large(shape):
         return PackedMask.pack(mask)
     return PackedMask.from_cells(mask, frame_box(prediction.frame), shape)
+
+
+def read_cells(prediction: Any, shape: tuple[int, int], obj: AnnotatedObject | None) -> NDArray[np.bool_]:
+    """The answer's own mask, on its own frame, as the object reads it; parameters are those of :func:`pack_answer`."""
+    if obj is None:
+        return np.asarray(prediction.mask)
+    positives = obj.clicks.positives
+    if is_large(shape):
+        positives = prediction.frame.to_cells(positives)
+    return read_answer(prediction, obj.settings, positives)
 
 
 def frame_box(frame: Any) -> Box:

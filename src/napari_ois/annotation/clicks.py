@@ -83,6 +83,11 @@ class Clicks:
         return iter(self.items)
 
     @property
+    def positives(self) -> NDArray[np.float64]:
+        """Row and column of the positive ones, (N, 2) float64."""
+        return np.array([(c.row, c.column) for c in self.items if c.positive], dtype=np.float64).reshape(-1, 2)
+
+    @property
     def points(self) -> NDArray[np.float64]:
         """Row and column, (N, 2) float64."""
         return np.array([(c.row, c.column) for c in self.items], dtype=np.float64).reshape(-1, 2)

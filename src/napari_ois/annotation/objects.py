@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.packed import Box, PackedMask, joined_box
 from napari_ois.annotation.planes import PlaneKey
+from napari_ois.annotation.reading import read_answer
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import PLAIN, Appearance
 from napari_ois.segmentation.frame import View
@@ -114,12 +115,20 @@ class Settings:
         the model's own estimate.
     look : Appearance
         How the image was made into what the network saw.
+    connected : bool
+        Whether only those parts of the mask are kept that hold a positive click.
     """
 
     order_strength: float = 1.0
     threshold: float | None = None
     order: str = ""
     look: Appearance = PLAIN
+    connected: bool = False
+
+    @property
+    def read_as_it_is(self) -> bool:
+        """Whether the mask is the predictor's own."""
+        return self.threshold is None and not self.connected
 
 
 DEFAULT_SETTINGS = Settings()
@@ -260,8 +269,7 @@ class AnnotatedObject:
         """
         mask: NDArray[np.bool_] | None = None
         if answer is not None:
-            threshold = self.settings.threshold
-            mask = np.asarray(answer.mask if threshold is None else answer.probability > threshold)
+            mask = read_answer(answer, self.settings, self.clicks.positives)
         elif self.seed is not None and self.seed.source != BOX:
             mask = self.seed.mask.unpack()
         if self.edits is None:
@@ -274,7 +282,7 @@ class AnnotatedObject:
         Parameters
         ----------
         answer : PackedMask or None
-            The network's answer, at the threshold of :attr:`settings`.
+            The network's answer, read by :attr:`settings`.
         """
         seed = None if self.seed is None or self.seed.source == BOX else self.seed.mask
         mask = seed if answer is None else answer

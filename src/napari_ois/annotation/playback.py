@@ -195,7 +195,7 @@ def play_session(
                     replay = Replay(predictor)
                 strength = obj.settings.order_strength
                 prediction = replay.answer(obj.clicks, seed=obj.seed, order_strength=strength)
-            mask = obj.packed(None if prediction is None else pack_answer(prediction, shape, obj.settings.threshold))
+            mask = obj.packed(None if prediction is None else pack_answer(prediction, shape, obj))
             if mask is None or obj.accepted is None:
                 raise InputError(f"{obj.name} has no positive click, no seed and no brush strokes to be made from.")
             yield Played(obj, obj.accepted, mask)

@@ -130,6 +130,8 @@ def _settings_record(settings: Settings) -> Record:
     record: Record = {"order_strength": settings.order_strength, "threshold": settings.threshold}
     if settings.order:
         record["order"] = settings.order
+    if settings.connected:
+        record["connected"] = True
     return record if settings.look.plain else {**record, "look": settings.look.to_record()}
 
 
@@ -138,7 +140,8 @@ def _settings(record: Any) -> Settings:
     order = _maybe(record, "order", str) or ""
     look = _maybe(record, "look", Appearance.from_record) or PLAIN
     threshold = _maybe(record, "threshold", float)
-    return check_settings(Settings(1.0 if strength is None else strength, threshold, order, look))
+    connected = _maybe(record, "connected", bool) or False
+    return check_settings(Settings(1.0 if strength is None else strength, threshold, order, look, connected))
 
 
 def _seed_record(seed: Seed) -> Record:

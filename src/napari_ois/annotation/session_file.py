@@ -17,7 +17,8 @@ The format, ``"version": 1``::
           "plane": {"axes": [1, 2], "index": [3, 0, 0]},
           "clicks": [[row, column, 1 positive or 0 negative], ...],        oldest first
           "settings": {"order_strength": 1.0, "threshold": 0.49 or null, "order": "key of a map, if not the model's",
-                       "look": {...}     what was done to the image, if anything: see :class:`.Appearance`
+                       "look": {...},    what was done to the image, if anything: see :class:`.Appearance`
+                       "connected": true     where only parts with a positive click were kept
           },
           "seed": {"mask": M, "source": "...", "label": 4} or null,
           "edits": {"added": M, "removed": M} or null,
