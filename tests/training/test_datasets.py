@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ import pytest
 cv2 = pytest.importorskip("cv2", reason="training needs the extra 'train'")
 
 from napari_ois.errors import InputError  # noqa: E402
-from napari_ois.training.datasets import nearness, read_image, read_manifest  # noqa: E402
+from napari_ois.training.batches import BatchStream, Phase  # noqa: E402
+from napari_ois.training.datasets import licensed, nearness, read_image, read_manifest  # noqa: E402
 from napari_ois.training.packing import load_pack, pack, packed_size  # noqa: E402
+from napari_ois.training.recipe import Recipe  # noqa: E402
+from napari_ois.training.run import real_images, train  # noqa: E402
 from napari_ois.training.windows import sample_window  # noqa: E402
 
 HEADER = [
@@ -33,7 +37,7 @@ def write_manifest(folder, rows, header=HEADER):
         csv.writer(stream).writerows([header, *rows])
 
 
-def row(stem, *, mask=True, depth="", size=(40, 30), name="a", kind="instances", union="0"):
+def row(stem, *, mask=True, depth="", size=(40, 30), name="a", kind="instances", union="0", licence="permissive"):
     return [
         name,
         f"{stem}.png",
@@ -44,7 +48,7 @@ def row(stem, *, mask=True, depth="", size=(40, 30), name="a", kind="instances",
         kind,
         union,
         "free, as in beer",
-        "permissive",
+        licence,
     ]
 
 
@@ -318,3 +322,30 @@ def test_object_that_fills_its_image_is_still_shown():
     rgb, ids = np.zeros((40, 40, 3), np.uint8), np.ones((40, 40), np.uint16)
     window = sample_window(np.random.default_rng(0), rgb, ids, size=32)
     assert (window.targets[0][window.valid] == 1).all()
+
+
+def test_images_are_chosen_by_their_licence_packed_or_not(collection, tmp_path):
+    write_manifest(collection, [row("small"), row("large", size=(200, 100), licence="nc")])
+    small = Phase(1.0, 32, 4)
+    for phase, cache in ((small, "packed"), (replace(small, size=400), "files")):
+        recipe = Recipe(steps=3, phases=(phase,), licences=("permissive",))
+        source = real_images(collection, tmp_path / cache, recipe)
+        stream = BatchStream(source, None, phases=[phase], steps=3, licences=recipe.licences)
+        for step in range(3):
+            stream[step]
+        assert [image.licence_class for image in stream._pack.images] == ["permissive"]
+    with pytest.raises(InputError, match="licence class public domain or mixed; there are nc, permissive"):
+        licensed(read_manifest(collection), ("public domain", "mixed"))
+
+
+def test_scenes_have_surfaces_of_chosen_licences_alone(collection, tmp_path, monkeypatch):
+    write_manifest(collection, [row("small"), row("large", size=(200, 100), licence="nc")])
+    recipe = Recipe(steps=1, phases=(Phase(1.0, 32, 2),), licences=("permissive",), warmup=1)
+    seen = []
+    monkeypatch.setattr("napari_ois.training.run.surface_textures", lambda pack: seen.append(len(pack)) or [])
+    options = {"data": collection, "cache": tmp_path / "cache", "scenes": 2, "workers": 0}
+    train(recipe, tmp_path / "run", **options)
+    assert seen == [1] and (tmp_path / "cache" / "scenes-permissive" / "complete").exists()
+    assert train(recipe, tmp_path / "run", **options).step == 1
+    with pytest.raises(InputError, match="another recipe"):
+        train(replace(recipe, licences=()), tmp_path / "run", **options)

@@ -126,6 +126,7 @@ def order_control(
 @click.option("--start", help="Model or checkpoint to start from, instead of random weights.")
 @click.option("--borrowed", is_flag=True, help="Take encoder and depth from --start and leave them; begin the rest.")
 @click.option("--switch", "switches", multiple=True, help="Of the network, for ablations: use_order=false.")
+@click.option("--licence", "licences", multiple=True, help="Use images of this class alone: permissive. Repeatable.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for packed data.")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this time.")
@@ -148,6 +149,7 @@ def train(
     start: str | None,
     borrowed: bool,
     switches: tuple[str, ...],
+    licences: tuple[str, ...],
     cache: Path | None,
     device: str,
     minutes: float | None,
@@ -186,7 +188,7 @@ def train(
         recipe = replace(recipe, steps=steps)
     if batch is not None:
         recipe = replace(recipe, phases=tuple(replace(phase, images=batch) for phase in recipe.phases))
-    recipe = replace(recipe, borrowed=borrowed, switches=read_switches(switches))
+    recipe = replace(recipe, borrowed=borrowed, switches=read_switches(switches), licences=licences)
     if scenes is None:
         scenes = 0 if PRESETS[preset].encoder == "vit" else 3600
     trainer = run(

@@ -7,6 +7,7 @@ devices, sees exactly the windows that it would have seen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -149,6 +150,8 @@ class BatchStream(Dataset[Batch]):
         Of "window": share of windows that show the whole image.
     share : (int, int)
         Which of how many devices this one is: it gets every n-th window of a batch.
+    licences : sequence of str
+        Licence classes of packed images; empty = all.
 
     Raises
     ------
@@ -169,6 +172,7 @@ class BatchStream(Dataset[Batch]):
         view: str = "window",
         whole: float = WHOLE_IMAGE,
         share: tuple[int, int] = (0, 1),
+        licences: Sequence[str] = (),
     ) -> None:
         if pack is None and scenes is None:
             raise InputError("Training needs packed images, cached scenes or both; none was given.")
@@ -177,6 +181,7 @@ class BatchStream(Dataset[Batch]):
             raise InputError(f"A batch of {fewest} windows cannot be divided over {share[1]} devices; use fewer.")
         self.sources = (pack, scenes)
         self.view, self.whole, self.share = view, whole, share
+        self.licences = licences
         self.phases = phases
         self.steps = steps
         self.seed = seed
@@ -213,7 +218,7 @@ class BatchStream(Dataset[Batch]):
         """Map the files in the process that reads them."""
         pack, scenes = self.sources
         if pack is not None and self._pack is None:
-            self._pack = load_pack(pack) if isinstance(pack, str | Path) else pack
+            self._pack = load_pack(pack).licensed(self.licences) if isinstance(pack, str | Path) else pack
             self._depth_only = [i for i, e in enumerate(self._pack.images) if e.kind == "none"]
         if scenes is not None and self._scenes is None:
             self._scenes = load_cache(scenes)

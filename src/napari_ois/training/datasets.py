@@ -9,8 +9,10 @@ unknown, else 1..65535, larger = nearer. Folders without a manifest are listed b
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -145,6 +147,29 @@ def _parse_row(folder: Path, manifest: Path, line: int, row: dict[str, str]) -> 
         width=width,
         height=height,
     )
+
+
+class Licensed(Protocol):
+    """An image of a collection, packed or not."""
+
+    @property
+    def licence_class(self) -> str:
+        """As a manifest names it."""
+
+
+def licensed(images: Sequence[Licensed], classes: Collection[str]) -> list[bool]:
+    """Whether each image is of one of these licence classes; all are where none is named.
+
+    Raises
+    ------
+    InputError
+        When none is.
+    """
+    keep = [not classes or image.licence_class in classes for image in images]
+    if images and not any(keep):
+        known = ", ".join(sorted({image.licence_class for image in images}))
+        raise InputError(f"No image has the licence class {' or '.join(classes)}; there are {known}.")
+    return keep
 
 
 def read_image(item: TrainImage) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

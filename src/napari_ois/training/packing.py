@@ -7,6 +7,7 @@ with depth,) uint16 and `index.json`, written last, so that a pack without it is
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from napari_ois.errors import InputError
-from napari_ois.training.datasets import IGNORE_ID, read_image, read_manifest
+from napari_ois.training.datasets import IGNORE_ID, licensed, read_image, read_manifest
 
 _FORMAT = 1
 MIN_AREA = 24
@@ -108,6 +109,10 @@ class Pack:
         """
         chosen = [e for e, kept in zip(self.images, keep, strict=True) if kept]
         return Pack(self.rgb, self.ids, self.depth, chosen)
+
+    def licensed(self, classes: Sequence[str]) -> Pack:
+        """Only images of these licence classes; see :func:`napari_ois.training.datasets.licensed`."""
+        return self.subset(np.array(licensed(self.images, classes), bool))
 
     def _set_balanced(self, usable: np.ndarray) -> np.ndarray:
         names = np.array([entry.set for entry in self.images], dtype=object)

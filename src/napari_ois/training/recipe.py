@@ -71,6 +71,9 @@ class Recipe:
         Whether encoder and depth decoder are taken over from the model that the training starts from and left
         alone, while all else begins at random: as the paper does with Depth Anything. Ablations that share them
         differ in nothing but the switch.
+    licences : tuple of str
+        Licence classes of the real images that are used, as a manifest names them, also for the surfaces of made
+        scenes; empty = all.
     switches : dict
         Of the network, for ablations.
     """
@@ -106,6 +109,7 @@ class Recipe:
     view: str = "window"
     seed: int = 0
     borrowed: bool = False
+    licences: tuple[str, ...] = ()
     switches: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -211,6 +215,7 @@ def as_plain(recipe: Recipe) -> dict[str, Any]:
     plain["phases"] = [list(astuple(phase)) for phase in recipe.phases]
     plain["rounds"] = list(recipe.rounds)
     plain["betas"] = list(recipe.betas)
+    plain["licences"] = list(recipe.licences)
     return plain
 
 

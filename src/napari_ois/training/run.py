@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from napari_ois.errors import InputError
 from napari_ois.training.batches import ImageSource
+from napari_ois.training.datasets import licensed
 from napari_ois.training.dev import dev_images
 from napari_ois.training.folders import read_collection
 from napari_ois.training.packing import Pack, load_pack, pack
@@ -102,8 +104,9 @@ def train(
     real = None if data is None else real_images(Path(data), cache / "real", recipe)
     scene_folder = None
     if scenes:
-        textures = surface_textures(load_pack(real)) if isinstance(real, Path) else ()
-        scene_folder = made_scenes(cache / "scenes", scenes, textures, workers=max(1, workers))
+        textures = surface_textures(load_pack(real).licensed(recipe.licences)) if isinstance(real, Path) else ()
+        place = cache / "-".join(("scenes", *recipe.licences))  # their surfaces are cut out of the photographs
+        scene_folder = made_scenes(place, scenes, textures, workers=max(1, workers))
     if team.leads:
         team.wait()
     trainer = Trainer(
@@ -139,8 +142,10 @@ def real_images(data: Path, folder: Path, recipe: Recipe) -> Path | ImageSource:
     sides = [side for phase in recipe.phases for side, _ in ((phase.size, phase.images), *phase.turns)]
     if max(sides) <= PACKED_SIDE and (data / "MANIFEST.csv").is_file():
         return packed_images(data, folder)
+    items = read_collection(data)
+    items = list(compress(items, licensed(items, recipe.licences)))
     # half as much again: windows are cut at several scales
-    return Files(read_collection(data), longest=max(sides) if recipe.view == "whole" else 3 * max(sides) // 2)
+    return Files(items, longest=max(sides) if recipe.view == "whole" else 3 * max(sides) // 2)
 
 
 def packed_images(data: Path, folder: Path) -> Path:

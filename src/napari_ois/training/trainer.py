@@ -116,6 +116,7 @@ class Trainer:
             view=recipe.view,
             whole=recipe.whole,
             share=(self.team.number, self.team.size),
+            licences=recipe.licences,
         )
         torch.manual_seed(recipe.seed)
         model = build(recipe.preset, **recipe.switches)
