@@ -279,6 +279,12 @@ def test_what_is_no_image_is_refused_without_reading_it(image, axis, message):
     assert image.most == 0
 
 
+@pytest.mark.parametrize("axis", [0, 2])
+def test_an_axis_of_channels_that_a_grey_image_lacks_is_refused_in_a_sentence(axis):
+    with pytest.raises(InputError, match="needs a 3D image"):
+        make_scene(np.zeros((50, 60), np.uint8), axis, None, input_size=64, multiple=32)
+
+
 # -- depth --------------------------------------------------------------------------------------------
 
 

@@ -219,7 +219,9 @@ def paint_session(played: list[Played], shape: tuple[int, ...]) -> dict[str, NDA
     arrays: dict[str, NDArray[np.int32]] = {}
     for one in sorted(played, key=lambda each: each.accepted.turn):
         accepted, written = one.accepted, one.written
-        labels = arrays.setdefault(accepted.target, np.zeros(shape, np.int32))
+        if accepted.target not in arrays:
+            arrays[accepted.target] = np.zeros(shape, np.int32)
+        labels = arrays[accepted.target]
         if written.box is None:
             continue
         top, left, bottom, right = written.box

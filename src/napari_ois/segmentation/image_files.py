@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from napari_ois.errors import InputError
 from napari_ois.segmentation.colour import check_plane
 from napari_ois.segmentation.files import read_image
-from napari_ois.segmentation.lazy_plane import LazyPlane, is_large
+from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, sides_of
 from napari_ois.segmentation.ome_zarr import is_zarr, open_levels
 
 UNREADABLE = (OSError, ValueError, EOFError, IndexError, zlib.error, NotImplementedError, tifffile.TiffFileError)
@@ -88,7 +88,7 @@ class OpenImage:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return _sides(self.levels[0].shape, self.channel_axis)
+        return sides_of(self.levels[0].shape, self.channel_axis)
 
     @property
     def large(self) -> bool:
@@ -149,7 +149,7 @@ def open_image(path: str | Path, plane: Sequence[int] | None = None, channel_axi
         levels, channel_axis = _cut(Path(path), levels, axes, plane, channel_axis)
     first = levels[0]
     check_plane(first.shape, np.dtype(first.dtype), channel_axis)
-    if is_large(_sides(first.shape, channel_axis)):
+    if is_large(sides_of(first.shape, channel_axis)):
         return OpenImage(levels, channel_axis)
     return OpenImage([np.asarray(first)], channel_axis)
 
@@ -214,11 +214,6 @@ class _Source:
 
     def __init__(self, store: Any) -> None:
         weakref.finalize(self, store.close)
-
-
-def _sides(shape: Sequence[int], channel_axis: int | None) -> tuple[int, int]:
-    kept = [side for axis, side in enumerate(shape) if channel_axis is None or axis != channel_axis % len(shape)]
-    return int(kept[0]), int(kept[1])
 
 
 def _reason(error: Exception) -> str:

@@ -22,7 +22,7 @@ from napari_ois.segmentation.depth import prepare_depth
 from napari_ois.segmentation.depth_scale import DepthScale, fit_scale, own_scale
 from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.image import resize
-from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, levels_of
+from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, levels_of, sides_of
 from napari_ois.segmentation.pyramid import Pyramid
 from napari_ois.segmentation.scene import Look, Scene
 
@@ -164,8 +164,8 @@ def make_scene(
     """
     levels = levels_of(image)
     shape = getattr(levels[0], "shape", ())
-    sides = [side for axis, side in enumerate(shape) if channel_axis is None or axis != channel_axis % 3]
-    if len(shape) in (2, 3) and is_large(sides[:2]):
+    plane = len(shape) == 3 or (len(shape) == 2 and channel_axis is None)  # anything else is refused below
+    if plane and is_large(sides_of(shape, channel_axis)):
         return LargeScene(levels, channel_axis, depth, input_size=input_size, multiple=multiple)
     return Scene(levels[0], channel_axis, depth, input_size=input_size, multiple=multiple)
 

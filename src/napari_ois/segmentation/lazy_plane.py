@@ -95,6 +95,12 @@ class LazyPlane:
         return whole if dtype is None else whole.astype(dtype)
 
 
+def sides_of(shape: Sequence[int], channel_axis: int | None = None) -> tuple[int, int]:
+    """Rows and columns of a plane's shape, which may have channels: last, or along an axis of their own."""
+    kept = [side for axis, side in enumerate(shape) if channel_axis is None or axis != channel_axis % len(shape)]
+    return int(kept[0]), int(kept[1])
+
+
 def is_large(shape: Sequence[int]) -> bool:
     """Whether a plane of these rows and columns is worked on in regions."""
     return int(shape[0]) * int(shape[1]) > LARGE
