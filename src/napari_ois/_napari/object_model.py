@@ -61,12 +61,17 @@ class Row:
         return (
             "" if self.label is None else str(self.label),
             self.name,
-            "" if self.area is None else f"{self.area:.4g}",
+            "" if self.area is None else short(self.area),
             "" if self.score is None else f"{self.score:.2f}",
             str(self.clicks),
             self.plane,
             "✓" if self.state == "accepted" else "…",
         )[column]
+
+
+def short(area: float) -> str:
+    """An area in four digits; a large one in all of its own, which nobody has to read as a power of ten."""
+    return f"{area:,.0f}" if 1000 <= area < 1e7 else f"{area:.4g}"
 
 
 class ObjectModel(QAbstractTableModel):

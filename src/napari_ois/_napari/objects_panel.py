@@ -8,7 +8,7 @@ from qtpy.QtCore import QModelIndex, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QTableView, QVBoxLayout, QWidget
 
 from napari_ois._napari.key_button import KeyButton
-from napari_ois._napari.object_model import NAME, SLICE, STATE, ObjectModel, Row
+from napari_ois._napari.object_model import NAME, SLICE, ObjectModel, Row
 from napari_ois._napari.parts import make_button
 
 TABLE_HEIGHT = 140
@@ -36,8 +36,10 @@ class ObjectsPanel(QWidget):
         self.table = _Table()
         self.table.setModel(self.model)
         self.model.renamed.connect(self.renamed)
-        self.model.modelReset.connect(self._fit)
-        self.model.dataChanged.connect(self._fit)
+        header = self.table.horizontalHeader()
+        for column in range(self.model.columnCount()):  # the name takes what the others leave
+            fits = QHeaderView.ResizeMode.Stretch if column == NAME else QHeaderView.ResizeMode.ResizeToContents
+            header.setSectionResizeMode(column, fits)
         self.table.doubleClicked.connect(self._on_double_click)
         self.table.clicked.connect(self._on_click)
         self.previous_button = KeyButton("◀", "Go to the object before.", "previous_object")
@@ -107,10 +109,6 @@ class ObjectsPanel(QWidget):
         ):  # fmt: skip
             button.setEnabled(usable)
 
-    def _fit(self, *_: object) -> None:
-        self.table.horizontalHeader().resizeSections(QHeaderView.ResizeMode.ResizeToContents)
-        self.table.setColumnWidth(STATE, 24)  # at least: the last one takes what is left
-
     def _on_click(self, index: QModelIndex) -> None:
         self.chosen.emit(self.model.rows[index.row()].number)
 
@@ -131,7 +129,6 @@ class _Table(QTableView):
         self.verticalHeader().setDefaultSectionSize(22)
         header = self.horizontalHeader()
         header.setMinimumSectionSize(24)
-        header.setStretchLastSection(True)
         header.setResizeContentsPrecision(20)  # rows beyond those seen that are measured
         self.setMinimumHeight(TABLE_HEIGHT)
 
