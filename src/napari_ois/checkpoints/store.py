@@ -21,6 +21,7 @@ from napari_ois.checkpoints.header import FORMAT, damaged, read_metadata
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import OIS, PRESETS
 from napari_ois.network.meta import build_on_meta, complete
+from napari_ois.network.presets import check_switches
 from napari_ois.network.surface import CUES
 
 _WHOLE_BELOW = 1024
@@ -187,14 +188,17 @@ def make_network(checkpoint: Checkpoint, path: str | Path, *, preset: str | None
     InputError
         If the network needs transformers, which is not installed.
     """
+    another = f"{path} was made for another version of napari-ois (its switches are not known here); update it."
+    try:
+        check_switches(checkpoint.switches)
+    except (InputError, TypeError, ValueError) as error:
+        raise WeightsError(another) from error
     try:
         model = build_on_meta(preset or checkpoint.preset, **checkpoint.switches)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
-        raise WeightsError(
-            f"{path} was made for another version of napari-ois (its switches are not known here); update it."
-        ) from error
+        raise WeightsError(another) from error
     own = model.state_dict()
     wrong = [
         name
