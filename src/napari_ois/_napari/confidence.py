@@ -19,6 +19,7 @@ from napari_ois._napari.confidence_layers import PROBABILITY, SUGGESTION, UNSURE
 from napari_ois._napari.measured import Measured, measure
 from napari_ois._napari.regional import shown_part
 from napari_ois.annotation.confidence import BAND, THRESHOLD, Suggestion, suggest_click, unsure
+from napari_ois.annotation.objects import DEFAULT_SETTINGS
 from napari_ois.errors import InputError
 from napari_ois.segmentation.depth_use import flat_depth
 from napari_ois.segmentation.lazy_plane import is_large
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from napari_ois._napari.session import Session
     from napari_ois._napari.widget import OISWidget
     from napari_ois._napari.worker import Answer, Embedded
-    from napari_ois.annotation import Clicks
+    from napari_ois.annotation import Clicks, Settings
 
 WAITING = "Click on an object; then it is said here how sure its mask is."
 SURE = "Every pixel away from the clicks is sure, so no click is suggested; a wider band may hold some."
@@ -100,17 +101,20 @@ class Confidence(QObject):
     @property
     def threshold(self) -> float:
         """That decides about the pixels of the object that the user is at, or of the next one."""
-        session = self.session
-        if session is None:
-            return THRESHOLD
-        chosen = (session if session.object is None else session.object).settings.threshold
+        chosen = self._settings.threshold
         return THRESHOLD if chosen is None else chosen
 
     @property
     def connected(self) -> bool:
         """Whether parts of the mask without a positive click are left out, on that object."""
+        return self._settings.connected
+
+    @property
+    def _settings(self) -> Settings:
         session = self.session
-        return session is not None and (session if session.object is None else session.object).settings.connected
+        if session is None:
+            return DEFAULT_SETTINGS
+        return (session if session.object is None else session.object).settings
 
     @property
     def band(self) -> float:
