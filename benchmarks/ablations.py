@@ -1,6 +1,6 @@
 """What each part of the network is worth: trained without it, with the same budget (the paper's Table 4).
 
-    python benchmarks/ablations.py TRAIN DEV --out DIR [--steps 900] [--variants full "no order" ...] [--threads 2]
+    python benchmarks/ablations.py TRAIN DEV --out DIR [--steps 850] [--variants full "no order" ...] [--threads 2]
 
 TRAIN and DEV are folders that ``napari-ois train`` and ``napari-ois evaluate`` read. Every variant borrows encoder and
 depth decoder from ``--model`` and leaves them, as the paper's do with Depth Anything; all else begins at random and
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of trainings and figures")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=VARIANTS)
     parser.add_argument("--model", default="ois-compact", help="whose encoder is borrowed")
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=850)
     parser.add_argument("--scenes", type=int, default=4200, help="made scenes to learn from")
     parser.add_argument("--cache", type=Path, help="folder for packed data")
     parser.add_argument("--limit", type=int, help="most objects of a dev set")
@@ -83,7 +83,10 @@ def recipe_of(name: str, steps: int) -> Recipe:
     return recipe_for(
         "ois-compact",
         steps=steps,
-        phases=(Phase(1.0, 160, 16, tight=0.3, bce_weight=1.0, turns=((192, 12),)),),
+        phases=(
+            Phase(0.6, 128, 12, tight=0.3, bce_weight=1.0),
+            Phase(1.0, 160, 10, tight=0.3, bce_weight=1.0, turns=((192, 6),)),
+        ),
         rate=2e-3,
         depth_weight=0.0,  # the depth decoder is borrowed
         real_share=0.65,

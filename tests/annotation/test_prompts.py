@@ -50,6 +50,47 @@ def test_an_ellipse_is_cut_off_at_the_border_and_never_empty() -> None:
         Prompt().with_box([(1, 1), (1, 9)], SHAPE)
 
 
+def test_a_box_over_the_border_is_what_is_seen_of_it() -> None:
+    over = Prompt().with_box([(-20, 150), (19, 260)], SHAPE)
+    assert over == Prompt().with_box([(0, 150), (19, 199)], SHAPE)
+    with pytest.raises(InputError, match="outside"):
+        Prompt().with_box([(120, 30), (150, 60)], SHAPE)
+    with pytest.raises(InputError, match="list of points"):
+        Prompt().with_box([(1, 2, 3), (4, 5, 6)], SHAPE)
+
+
+def test_a_negative_click_beside_the_middle_takes_the_boxs_guess_away() -> None:
+    prompt = Prompt().with_box(BOXED, SHAPE)  # 21 x 51, its middle at (30, 55)
+    assert prompt.with_click(34, 60, False).clicks == Clicks((Click(34, 60, False),))
+    assert len(prompt.with_click(34, 60).clicks) == 2
+    assert len(prompt.with_click(36, 55, False).clicks) == 2  # beside in columns, not in rows
+    assert len(prompt.with_scribble([(30, 45), (30, 50)], SHAPE, positive=False).clicks.positives) == 0
+    moved = Prompt(prompt.clicks.moved(0, 30, 58), prompt.seed)
+    assert len(moved.with_click(30, 57, False).clicks) == 2  # the user's own
+    seed = Seed(prompt.seed.mask, "nuclei")
+    assert len(Prompt(prompt.clicks, seed).with_click(34, 60, False).clicks) == 2
+
+
+def test_what_is_left_of_a_box_is_played_from_a_place_that_nobody_spoke_against() -> None:
+    class Network:
+        def state_from_mask(self, mask: Any, bound: View) -> str:
+            return "ellipse"
+
+        def predict(self, points: Any, labels: Any, previous: Any = None) -> Any:
+            self.asked = (points.tolist(), labels.tolist(), previous)
+            return self
+
+        state = None
+
+    network = Network()
+    prompt = Prompt().with_box(BOXED, SHAPE).with_click(30, 50, False)
+    Replay(network).answer(prompt.clicks, seed=prompt.seed)
+    (row, column), *_ = network.asked[0]
+    assert network.asked[1] == [1, 0]
+    assert ((row - 30) / 21) ** 2 + ((column - 50) / 51) ** 2 >= 0.25**2
+    assert prompt.seed.mask.unpack()[int(row), int(column)]
+
+
 @pytest.fixture
 def document() -> Document:
     return Document()
@@ -79,6 +120,15 @@ def test_a_box_goes_with_the_last_click_and_comes_back_with_it(document) -> None
     seeded = document.start(PLANE, clicks=prompt.clicks, seed=Seed(prompt.seed.mask, "nuclei", 3))
     document.set_clicks(seeded.number, Clicks())
     assert document[seeded.number].seed is not None
+
+
+def test_the_viewers_clicks_lose_the_guess_too_and_undo_brings_it_back(document) -> None:
+    prompt = Prompt().with_box(BOXED, SHAPE)
+    obj = document.start(PLANE, clicks=prompt.clicks, seed=prompt.seed)
+    assert document.set_clicks(obj.number, prompt.clicks.added(31, 57, False))
+    assert document[obj.number].clicks == Clicks((Click(31, 57, False),)) and document[obj.number].seed
+    document.undo()
+    assert document[obj.number].clicks == prompt.clicks
 
 
 def test_the_network_goes_on_from_the_ellipse() -> None:

@@ -356,6 +356,21 @@ def test_a_bound_holds_until_a_positive_click_says_otherwise(network):
     assert third.state.bound is None and third.mask[:, 33:].any()
 
 
+@pytest.mark.parametrize("appearance", [False, True])
+def test_a_first_answer_to_a_box_is_looked_at_again_and_one_to_a_label_is_not(network, appearance):
+    network.appearance = appearance
+    predictor = Predictor.from_network(network, input_size=32, multiple=32, device="cpu", close_up=True)
+    predictor.set_image(np.zeros((64, 64), np.float32))
+    mask = np.zeros((64, 64), bool)
+    mask[10:50, 10:50] = True
+    boxed = predictor.predict([(32, 30)], [1], previous=predictor.state_from_mask(mask, bound=View(8, 8, 52, 52)))
+    assert len(network.previous) == 1 + appearance
+    predictor.predict([(32, 30), (20, 40)], [1, 0], previous=boxed.state)
+    assert len(network.previous) == 2 + appearance
+    predictor.predict([(32, 30)], [1], previous=predictor.state_from_mask(mask))
+    assert len(network.previous) == 3 + appearance
+
+
 def test_a_mask_from_elsewhere_becomes_a_state(network):
     predictor = Predictor.from_network(network, input_size=64, multiple=32, device="cpu", close_up=True)
     predictor.set_image(np.zeros((400, 400), np.float32))

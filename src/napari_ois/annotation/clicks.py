@@ -153,3 +153,6 @@ class Clicks:
             writer = csv.writer(file)
             writer.writerow(("row", "column", "label"))
             writer.writerows((c.row, c.column, int(c.positive)) for c in self.items)
+
+
+NO_CLICKS = Clicks()

@@ -20,7 +20,7 @@ from napari_ois.annotation.happened import what_changed
 from napari_ois.annotation.objects import BOX, DEFAULT_SETTINGS, Accepted, AnnotatedObject, Edits, Part, Seed, Settings
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
-from napari_ois.annotation.prompts import Prompt
+from napari_ois.annotation.prompts import Prompt, without_guess
 from napari_ois.annotation.records import check_color, check_settings
 from napari_ois.annotation.stacks import StackVerbs
 from napari_ois.errors import InputError
@@ -146,9 +146,11 @@ class Document(StackVerbs):
     def set_clicks(self, number: int, clicks: Clicks) -> bool:
         """Give an open object another list of clicks; False if it is the same one.
 
-        Without any click, it does not begin from a box any more either.
+        Without any click, it does not begin from a box any more either; the click in a box's middle goes where a
+        negative one says so (:func:`.without_guess`).
         """
         obj = self._open(number)
+        clicks = without_guess(clicks, obj.seed)
         title = f"{what_changed(obj.clicks, clicks)} {obj.name}"
         boxed = obj.seed is not None and obj.seed.source == BOX
         seed = None if boxed and not len(clicks) else obj.seed

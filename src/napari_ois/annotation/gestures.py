@@ -6,10 +6,12 @@ first, since clicks are played in their order: the one in the middle.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_ois.annotation.clicks import Click, Clicks
+from napari_ois.annotation.clicks import NO_CLICKS, Click, Clicks
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.errors import InputError
 
@@ -18,6 +20,8 @@ SCRIBBLE_SPACING = 1 / 16
 SCRIBBLE_LIMIT = 8
 BOX_MARGIN = 0.06
 """Distance of negative clicks from a box, in its longer side; at least two pixels."""
+BESIDE = 0.25
+"""A negative click nearer to a place than this, in sides of the object's box, is about that place."""
 FINE_BELOW = 1_000_000
 """Masks whose box has more pixels are looked through in steps of several pixels."""
 
@@ -102,6 +106,19 @@ def box_clicks(box: ArrayLike, shape: tuple[int, int], *, corners: bool = True) 
     return Clicks(tuple(clicks))
 
 
+def cut_off(box: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Corners of what of a box lies on the plane; of a box that lies beside it, its own.
+
+    Raises
+    ------
+    InputError
+        If the box is not a list of points.
+    """
+    points = _points(box, "A box")
+    seen = np.clip(points, 0.0, np.asarray(shape) - 1.0)
+    return seen if np.ptp(seen, axis=0).all() else points
+
+
 def mask_clicks(mask: ArrayLike | PackedMask, *, positives: int = 1, negatives: bool = False) -> Clicks:
     """Turn a mask into clicks, for the next slice of a stack.
 
@@ -140,10 +157,39 @@ def mask_clicks(mask: ArrayLike | PackedMask, *, positives: int = 1, negatives: 
     return Clicks(tuple(clicks))
 
 
-def deepest_point(mask: ArrayLike | PackedMask) -> tuple[float, float]:
-    """Row and column of the pixel of a mask that is farthest from what is not the mask, the plane's edge too."""
-    click = mask_clicks(mask).items[0]
-    return click.row, click.column
+def deepest_point(mask: ArrayLike | PackedMask, negatives: Clicks = NO_CLICKS) -> tuple[float, float]:
+    """Row and column of the pixel of a mask that is farthest from what is not the mask, the plane's edge too.
+
+    Parameters
+    ----------
+    mask : (H, W) array or PackedMask
+        With at least one pixel.
+    negatives : Clicks
+        What is beside one of them counts only where nothing else is left; see :func:`is_beside`.
+    """
+    packed = mask if isinstance(mask, PackedMask) else PackedMask.pack(mask)
+    if packed.box is None:
+        raise InputError("An empty mask has no middle.")
+    window = packed.window(packed.box)
+    rows, columns = (np.arange(start, stop) for start, stop in zip(packed.box[:2], packed.box[2:], strict=True))
+    left = window.copy()
+    for click in negatives:
+        left &= ~is_beside(click, rows[:, None], columns, packed.box)
+    row, column, _ = _deepest(left if left.any() else window)
+    return float(rows[row]), float(columns[column])
+
+
+def is_beside(click: Click, row: Any, column: Any, box: tuple[int, int, int, int]) -> Any:
+    """Whether a click lies within a quarter of an object's box of a place, whatever the box's proportions.
+
+    Parameters
+    ----------
+    click : Click
+    row, column : float, or arrays that go together
+    box : (top, left, bottom, right)
+    """
+    height, width = box[2] - box[0], box[3] - box[1]
+    return ((row - click.row) / height) ** 2 + ((column - click.column) / width) ** 2 < BESIDE**2
 
 
 def _holds(mask: PackedMask, row: int, column: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_ois.annotation.clicks import Clicks
+from napari_ois.annotation.clicks import NO_CLICKS, Clicks
 from napari_ois.annotation.packed import Box, PackedMask, joined_box
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.reading import read_answer
@@ -23,7 +23,6 @@ from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import PLAIN, Appearance
 from napari_ois.segmentation.frame import View
 
-NO_CLICKS = Clicks()
 BOX = "box"
 """Source of a seed that a box drawn by the user gave; it goes with the object's last click."""
 

@@ -7,10 +7,10 @@ ones before it along. A click moved or deleted is therefore a new play; the stat
 that did not change are remembered and not computed again.
 
 An object that began from a mask has one thing more that its answer depends on: the first click goes on from
-that mask (``state_from_mask`` of the predictor) as it would from the click before it. Where its clicks are
-all negative, a positive one in the middle of the mask is played before them. The strength of the order holds
-for the whole play: another one is another play. Edits with the brush lie on top
-of any answer and are no part of the play: see :meth:`AnnotatedObject.mask`.
+that mask (``state_from_mask`` of the predictor) as it would from the click before it. Where its clicks are all
+negative, a positive one deep in the mask, and not beside them, is played before them. The strength of the order
+holds for the whole play: another one is another play. Edits with the brush lie on top of any answer and are no part
+of the play: see :meth:`AnnotatedObject.mask`.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def _begun(begin: Callable[..., Any], seed: Seed) -> Any:
 
 
 def _with_positive(clicks: Clicks, seed: Seed) -> Clicks:
-    """The clicks that are played on a seeded object: with one in the middle of the seed where all are negative."""
+    """The clicks that are played on a seeded object: where all are negative, with one deep in what they leave of it."""
     if clicks.has_positive or not len(clicks):
         return clicks
-    row, column = deepest_point(seed.mask)
+    row, column = deepest_point(seed.mask, clicks)
     return Clicks((Click(row, column), *clicks))

@@ -1,8 +1,9 @@
 """One rule: which views of the image an answer is given in is decided here, from the clicks and the answer before.
 
 A small object is looked at again in a close-up; a mask that runs into a close-up's border is looked at again from
-afar; any other first answer is looked at again where it was given, by a network that then knows the colours under its
-own mask. Large images have rules of their own: see :mod:`.regions`. Nothing here computes: the :class:`Runner` does.
+afar; any other first answer, to a click or to a box, is looked at again where it was given, by a network that then
+knows the colours under its own mask. Large images have rules of their own: see :mod:`.regions`. Nothing here
+computes: the :class:`Runner` does.
 """
 
 from __future__ import annotations
@@ -46,11 +47,16 @@ def look_and_answer(
             answer = runner.decode(scene.whole, asked, (answer.logits, answer.view))
     positives = asked.points[asked.labels == 1]
     closer = close_up.closer(answer.mask(), answer.view, positives, scene.shape)
-    if closer is None and state is None and runner.looks_twice:
+    if closer is None and runner.looks_twice and is_first(asked, state):
         closer = answer.view
     if closer is None:
         return answer
     return runner.decode(scene.look(closer), asked, (answer.logits, answer.view))
+
+
+def is_first(asked: Asked, state: PredictionState | None) -> bool:
+    """Whether nobody has seen an answer before this one: the ellipse in a drawn box is none."""
+    return state is None or (asked.bound is not None and len(asked.points) == 1)
 
 
 def _answer_as_before(runner: Runner, scene: Scene, asked: Asked, state: PredictionState | None) -> Answer:
