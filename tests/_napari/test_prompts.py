@@ -66,6 +66,24 @@ def test_after_a_box_the_mouse_clicks_again_and_the_drawing_is_gone(begin, viewe
     assert len(widget.session.clicks) == 2
 
 
+def test_a_click_that_says_the_middle_is_wrong_takes_the_boxs_guess_off_the_layer(begin, mouse, click, qtbot) -> None:
+    widget = begin((60, 80))
+    box_then(widget, mouse, qtbot, (10, 20), (18, 33), (30, 50))
+    layer = widget.session.layers.clicks
+    assert len(layer.data) == 1
+    widget.set_polarity(False)
+    with qtbot.waitSignal(widget.answered) as heard:
+        mouse.drag(layer, [(21, 36)])
+    assert heard.args[0].clicks.labels.tolist() == [0]
+    qtbot.waitUntil(lambda: len(layer.data) == 1)
+    np.testing.assert_allclose(layer.data, [[21, 36]], atol=0.6)
+    assert heard.args[0].prediction.mask.any()
+    widget.undo()
+    np.testing.assert_allclose(layer.data, [[20, 35]], atol=1e-6)
+    click(widget, 12, 22, positive=False)  # far from the middle: it stays
+    assert widget.session.clicks.labels.tolist() == [1, 0]
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1)])
 def test_on_any_plane_of_a_stack(begin, viewer, mouse, qtbot, order) -> None:
     viewer.dims.ndim = 3

@@ -127,6 +127,7 @@ def test_the_viewers_clicks_lose_the_guess_too_and_undo_brings_it_back(document)
     obj = document.start(PLANE, clicks=prompt.clicks, seed=prompt.seed)
     assert document.set_clicks(obj.number, prompt.clicks.added(31, 57, False))
     assert document[obj.number].clicks == Clicks((Click(31, 57, False),)) and document[obj.number].seed
+    assert document.history.undo_text == "Undo add negative click to object 1"
     document.undo()
     assert document[obj.number].clicks == prompt.clicks
 

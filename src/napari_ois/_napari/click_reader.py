@@ -58,15 +58,19 @@ class ClickReader(QObject):
         self._viewer = viewer
         self._layers = layers
         self._image_name = image_name
-        self._restoring = False
+        self._restoring = self._telling = False
         self._active = True
         layers.clicks.events.data.connect(self._on_data)
         layers.clicks.events.features.connect(self._on_features)
 
     def show(self, clicks: Clicks) -> None:
         """Make the layer show a list of clicks; silent."""
-        if clicks != self.clicks:
-            self.clicks = clicks
+        if clicks == self.clicks:
+            return
+        self.clicks = clicks
+        if self._telling:  # whoever was told made something else of them
+            self._restore("")
+        else:
             self._layers.write_clicks(clicks)
 
     def release(self) -> None:
@@ -103,7 +107,9 @@ class ClickReader(QObject):
         else:
             self.clicks = clicks
             self._layers.draw_symbols()
+            self._telling = True
             self.changed.emit(clicks)
+            self._telling = False
 
     def _restore(self, message: str) -> None:
         """Put the clicks layer back, once napari has finished with the change that it is in."""

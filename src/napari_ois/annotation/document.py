@@ -150,8 +150,8 @@ class Document(StackVerbs):
         negative one says so (:func:`.without_guess`).
         """
         obj = self._open(number)
-        clicks = without_guess(clicks, obj.seed)
         title = f"{what_changed(obj.clicks, clicks)} {obj.name}"
+        clicks = without_guess(clicks, obj.seed)
         boxed = obj.seed is not None and obj.seed.source == BOX
         seed = None if boxed and not len(clicks) else obj.seed
         same = clicks == obj.clicks
