@@ -135,7 +135,7 @@ def clicked(weights: Path, images: Iterable[EvalImage], kept: Path, measured_dep
 
 def table(found: Mapping[str, Mapping[str, Curves]]) -> list[str]:
     """Markdown: a table a kind of image, a row a variant; in points of IoU."""
-    from napari_ois.evaluation.metrics import bootstrap_interval, mean_over_sets
+    from napari_ois.evaluation.metrics import bootstrap_interval, differences, mean_over_sets
 
     lines: list[str] = []
     for kind, full in found[next(iter(found))].items():
@@ -148,10 +148,9 @@ def table(found: Mapping[str, Mapping[str, Curves]]) -> list[str]:
                 own = after(measured[kind], k)
                 cell = f"{100 * mean_over_sets(own):.1f}"
                 if name != FULL and FULL in found:
-                    base = after(found[FULL][kind], k)
-                    change = {each: [100 * (a - b) for a, b in zip(own[each], base[each], strict=True)] for each in own}
+                    change = differences(own, after(found[FULL][kind], k))
                     low, high = bootstrap_interval(change)
-                    cell += f" ({mean_over_sets(change):+.1f}, {low:+.1f} to {high:+.1f})"
+                    cell += f" ({100 * mean_over_sets(change):+.1f}, {100 * low:+.1f} to {100 * high:+.1f})"
                 cells.append(cell)
             lines.append("| " + " | ".join(cells) + " |")
     return lines

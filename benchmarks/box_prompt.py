@@ -39,7 +39,7 @@ def main() -> None:
 
     from napari_ois import Predictor
     from napari_ois.annotation import Replay
-    from napari_ois.evaluation.metrics import bootstrap_interval, mean_over_sets
+    from napari_ois.evaluation.metrics import bootstrap_interval, differences, mean_over_sets
     from napari_ois.evaluation.readers import EvalCollection
 
     if options.threads:
@@ -66,9 +66,7 @@ def main() -> None:
             kind: {name: [until(curve, goal, options.max_clicks) for curve in own] for name, own in by_set.items()}
             for kind, by_set in curves.items()
         }
-        fewer = {
-            name: list(np.subtract(counts["click"][name], counts["box"][name]).astype(float)) for name in counts["box"]
-        }
+        fewer = differences(counts["click"], counts["box"])
         low, high = bootstrap_interval(fewer)
         means = ", ".join(f"{mean_over_sets(count):.2f} after a {kind}" for kind, count in counts.items())
         print(f"further clicks to IoU {goal}: {means}; {mean_over_sets(fewer):.2f} fewer ({low:.2f} to {high:.2f})")

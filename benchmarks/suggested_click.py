@@ -31,7 +31,7 @@ def main() -> None:
     from napari_ois import Predictor
     from napari_ois.annotation import Clicks, Replay
     from napari_ois.annotation.confidence import suggest_click
-    from napari_ois.evaluation.metrics import IGNORE, bootstrap_interval, mean_over_sets
+    from napari_ois.evaluation.metrics import IGNORE, bootstrap_interval, differences, mean_over_sets
     from napari_ois.evaluation.protocol import next_click
     from napari_ois.evaluation.readers import EvalCollection
 
@@ -69,7 +69,7 @@ def main() -> None:
                 bar.update(1)
     print(f"{collection.n_objects} objects of {len(collection.sets)} sets, {options.model}; {none} times all was sure")
     for count, (hit, share) in enumerate(zip(hits, shares, strict=True), start=1):
-        more = {name: list(np.subtract(hit[name], share[name])) for name in hit}
+        more = differences(hit, share)
         low, high = bootstrap_interval(more)
         print(
             f"after click {count}: suggested {mean_over_sets(hit):.3f}, random {mean_over_sets(share):.3f}, "

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from napari_ois.errors import InputError
-from napari_ois.evaluation.metrics import bootstrap_interval, boundary_iou, iou, k_miou, mean_over_sets, noc, nof
+from napari_ois.evaluation.metrics import (
+    bootstrap_interval,
+    boundary_iou,
+    differences,
+    iou,
+    k_miou,
+    mean_over_sets,
+    noc,
+    nof,
+)
 
 
 def test_iou_counts_overlap_and_leaves_ignored_pixels_out():
@@ -92,6 +101,12 @@ def test_boundary_iou_leaves_ignored_pixels_out():
     assert boundary_iou(mask, target) == 1.0
     with pytest.raises(InputError, match="target"):
         boundary_iou(mask, target[1:])
+
+
+def test_differences_are_of_the_same_objects():
+    assert differences({"a": [3.0, 1.0], "b": [2.0]}, {"a": [1.0, 1.0], "b": [5.0]}) == {"a": [2.0, 0.0], "b": [-3.0]}
+    with pytest.raises(ValueError, match="zip"):
+        differences({"a": [3.0]}, {"a": [1.0, 1.0]})
 
 
 def test_bootstrap_interval_of_a_known_mean():

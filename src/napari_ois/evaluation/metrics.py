@@ -133,6 +133,17 @@ def mean_over_sets(values: Mapping[str, Sequence[float]]) -> float:
     return float(np.mean(means)) if means else float("nan")
 
 
+def differences(own: Mapping[str, Sequence[float]], base: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """One method's values less another's, on the same objects of the same sets.
+
+    Parameters
+    ----------
+    own, base : mapping of set name to one value an object
+        With the same sets and the same number of objects in each.
+    """
+    return {name: [a - b for a, b in zip(own[name], values, strict=True)] for name, values in base.items()}
+
+
 def bootstrap_interval(
     values: Mapping[str, Sequence[float]], *, level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:

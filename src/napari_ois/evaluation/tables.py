@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from napari_ois.evaluation.methods import parse_model
-from napari_ois.evaluation.metrics import bootstrap_interval, mean_over_sets
+from napari_ois.evaluation.metrics import bootstrap_interval, differences, mean_over_sets
 from napari_ois.evaluation.report import MEAN, object_values
 from napari_ois.evaluation.run import ObjectResult
 
@@ -126,8 +126,7 @@ def _switch_table(results: Mapping[str, Sequence[ObjectResult]], base: str, vari
         own = object_values(results[name])
         cells = [name.removeprefix(base + ":")]
         for key in shown:
-            pairs = {each: list(zip(own[key][each], full[key][each], strict=True)) for each in full[key]}
-            change = {each: [a - b for a, b in values] for each, values in pairs.items()}
+            change = differences(own[key], full[key])
             low, high = bootstrap_interval(change)
             difference = _number(key, mean_over_sets(change), sign="+")
             interval = f"[{_number(key, low, sign='+')}, {_number(key, high, sign='+')}]"
