@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import zarr
 from click.testing import CliRunner
 from torch import nn
 
@@ -24,12 +25,14 @@ from napari_ois.annotation import (
     Settings,
     save_session,
 )
+from napari_ois.annotation.answers import pack_answer
 from napari_ois.annotation.export import read_coco
 from napari_ois.cli import sessions
 from napari_ois.cli.parts import SentenceGroup
 from napari_ois.cli.sessions import export, replay
 from napari_ois.network.order import normalize_depth
 from napari_ois.segmentation.depth import depth_key, prepare_depth
+from napari_ois.segmentation.image_files import FileArray
 from napari_ois.segmentation.order_files import map_file
 from napari_ois.segmentation.predictor import Predictor
 
@@ -127,6 +130,59 @@ def test_replay_makes_the_same_labels_again(run, session, predictor, tmp_path) -
     lines = (tmp_path / "again" / "labels.csv").read_text().splitlines()
     assert len(lines) == len(np.unique(labels))
     assert lines[1].startswith("1,spot 1,")
+
+
+def test_replay_takes_an_ome_zarr(run, session, image, tmp_path) -> None:
+    saved, labels = session
+    save_session(tmp_path / "session.json", saved)
+    zarr.create_array(str(tmp_path / "image.zarr"), data=image, chunks=(1, 20, 20))
+    result = run("replay", "session.json", "image.zarr", "--output", "again", "--device", "cpu", "--check")
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "again" / "labels.tif"), labels)
+    (tmp_path / "empty").mkdir()
+    result = run("replay", "session.json", "empty", "--output", "again")
+    assert result.exit_code == 2 and "without a zarr array" in result.output
+
+
+@pytest.mark.usefixtures("large_from_a_megapixel")
+def test_a_large_image_is_replayed_in_windows(run, bright_predictor, monkeypatch, tmp_path) -> None:
+    shape, chunk = (2_600, 3_000), 256
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    image = np.full(shape, 20, np.uint8)
+    image[(rows - 600) ** 2 + (columns - 2_300) ** 2 <= 90**2] = 200
+    group = zarr.open_group(str(tmp_path / "slide.zarr"), mode="w")
+    levels = [image, image[::4, ::4]]
+    for number, level in enumerate(levels):
+        group.create_array(str(number), data=level, chunks=(chunk, chunk))
+    group.attrs["multiscales"] = [
+        {"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": str(number)} for number in range(2)]}
+    ]
+    predictor = bright_predictor()
+    predictor.set_image(levels)
+    document = Document(ArrayCanvas({name: np.zeros(shape, np.int32) for name in ("labels", "others")}))
+    for target in ("labels", "others"):
+        obj = document.start(PlaneKey(), clicks=Clicks().added(600, 2_300))
+        document.accept(obj.number, pack_answer(Replay(predictor).answer(obj.clicks), shape), target=target)
+    saved = Session(ImageSignature.of(image), document.objects, pixel_size=(0.5, 0.25), unit="mm")
+    save_session(tmp_path / "session.json", saved)
+    monkeypatch.setattr(sessions, "load_predictor", lambda *_: bright_predictor())
+    read, plain = set(), FileArray.__getitem__
+
+    def remembered(array, key):
+        found = plain(array, key)
+        if array.shape == shape:
+            read.add(found.size)
+        return found
+
+    monkeypatch.setattr(FileArray, "__getitem__", remembered)
+    result = run("replay", "session.json", "slide.zarr", "-o", "again", "--device", "cpu", "--check")
+    assert result.exit_code == 0, result.output
+    assert read and max(read) < image.size / 2
+    for target in ("labels", "others"):
+        with tifffile.TiffFile(tmp_path / "again" / f"{target}.tif") as written:
+            page = written.pages[0]
+            assert page.is_tiled and page.tags["XResolution"].value == (4, 1)
+            np.testing.assert_array_equal(page.asarray(), document.canvas.arrays[target])
 
 
 def test_replay_says_what_differs(run, session, tmp_path) -> None:

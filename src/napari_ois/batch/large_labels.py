@@ -5,7 +5,7 @@ They are written as a tiled TIFF of the image's size, tile after tile, and read 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,11 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
+from napari_ois.annotation.accepting import check_extent
 from napari_ois.annotation.packed import PackedMask
+from napari_ois.annotation.playback import Played, paint_session
 from napari_ois.segmentation.frame_files import TILE, write_tiles
+from napari_ois.segmentation.lazy_plane import is_large
 
 BIGTIFF = 2**31
 """Bytes of labels, before they are compressed, from which the file is a BigTIFF."""
@@ -82,11 +85,18 @@ class LargeLabels:
         """Read a window, as of an array."""
         return np.asarray(self._tiles[key])
 
-    def write(self, path: Path) -> None:
-        """Write a tiled, compressed TIFF: uint8 or uint16 where the labels fit, else int32."""
+    def write(self, path: Path, pixel_size: Sequence[float] | None = None) -> None:
+        """Write a tiled, compressed TIFF: uint8 or uint16 where the labels fit, else int32.
+
+        Parameters
+        ----------
+        path : Path
+        pixel_size : (float, float), optional
+            Height and width of a pixel, kept as the file's resolution.
+        """
         dtype = np.dtype(np.uint8 if self.highest < 2**8 else np.uint16 if self.highest < 2**16 else np.int32)
         big = self.shape[0] * self.shape[1] * dtype.itemsize >= BIGTIFF
-        write_tiles(path, self._padded(dtype), self.shape, dtype, side=TILE, big=big)
+        write_tiles(path, self._padded(dtype), self.shape, dtype, side=TILE, big=big, pixel_size=pixel_size)
 
     def _put(self, window: tuple[slice, slice], where: NDArray[np.bool_], label: int, over: bool) -> int:
         part = self[window]
@@ -109,3 +119,35 @@ class LargeLabels:
                 tile = empty.copy()
                 tile[: part.shape[0], : part.shape[1]] = part
                 yield tile
+
+
+def paint_played(played: list[Played], shape: tuple[int, ...]) -> dict[str, NDArray[np.int32]] | dict[str, LargeLabels]:
+    """The labels of a session's objects played again, of a large plane as tiles.
+
+    Parameters
+    ----------
+    played : list of Played
+        In any order.
+    shape : tuple of int
+        Of the image, without colour or channels.
+
+    Returns
+    -------
+    dict
+        By the names of the targets; see :func:`~napari_ois.annotation.playback.paint_session`.
+
+    Raises
+    ------
+    InputError
+        If an object of a large plane is too wide to be written.
+    """
+    if len(shape) != 2 or not is_large(shape):
+        return paint_session(played, shape)
+    plane = (shape[0], shape[1])
+    painted: dict[str, LargeLabels] = {}
+    for one in sorted(played, key=lambda each: each.accepted.turn):
+        check_extent(one.mask)
+        labels = painted.setdefault(one.accepted.target, LargeLabels(plane))
+        # Rule "keep": where a mask came out larger than it was, it still takes nothing.
+        labels.paint(one.written, one.accepted.label, over=one.accepted.rule != "keep")
+    return painted

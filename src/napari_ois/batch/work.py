@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ois.annotation.accepting import check_extent
 from napari_ois.annotation.answers import pack_answer
 from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.features import features, to_csv
 from napari_ois.annotation.objects import AnnotatedObject
-from napari_ois.annotation.playback import Played, paint_session, play_session, spatial_shape
+from napari_ois.annotation.playback import play_session, spatial_shape
 from napari_ois.annotation.replay import Replay
 from napari_ois.annotation.session_file import Session
 from napari_ois.annotation.signature import ImageSignature
-from napari_ois.batch.large_labels import LargeLabels
+from napari_ois.batch.large_labels import LargeLabels, paint_played
 from napari_ois.errors import InputError
 from napari_ois.segmentation.lazy_plane import is_large, levels_of
 
@@ -119,8 +118,7 @@ class SessionWork:
         session = Session(ImageSignature((), "", ""), self.objects, view={} if axis is None else {"channel_axis": axis})
         played = list(play_session(session, pixels, predictor))
         rows, columns = spatial_shape(finest, 2, axis)
-        labels = _paint_session(played, (rows, columns))
-        target = played[0].accepted.target
+        ((target, labels),) = paint_played(played, (rows, columns)).items()
         now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
         return Labelled(labels, to_csv(features(now, target, pixel_size=self.pixel_size, unit=self.unit)))
 
@@ -158,16 +156,3 @@ def _paint(labels: NDArray[np.int32] | LargeLabels, prediction: Any, label: int)
     mine = prediction.mask & (labels == 0)
     labels[mine] = label
     return int(mine.sum())
-
-
-def _paint_session(played: list[Played], shape: tuple[int, int]) -> NDArray[np.int32] | LargeLabels:
-    """The labels of objects of one plane and one target."""
-    if not is_large(shape):
-        ((_, array),) = paint_session(played, shape).items()
-        return array
-    labels = LargeLabels(shape)
-    for one in sorted(played, key=lambda each: each.accepted.turn):
-        check_extent(one.mask)
-        # Rule "keep": where a mask came out larger than it was, it still takes nothing.
-        labels.paint(one.written, one.accepted.label, over=one.accepted.rule != "keep")
-    return labels

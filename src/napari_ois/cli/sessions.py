@@ -51,15 +51,17 @@ def replay(
     input_size: int | str | None,
     compiled: bool,
 ) -> None:
-    """Make the labels of SESSION again from its clicks on IMAGE.
+    """Make the labels of SESSION again from its clicks on IMAGE, a file or an OME-Zarr.
 
     The model, its input size and its precision are those of the session unless others are given. Writes
     one TIFF for each set of labels (labels.tif) and the table of its objects (labels.csv).
     """
-    from napari_ois.annotation.playback import looks_missing, orders_needed, paint_session, play_session, spatial_shape
+    from napari_ois.annotation.playback import looks_missing, orders_needed, play_session, spatial_shape
     from napari_ois.annotation.session_file import load_session
     from napari_ois.annotation.signature import ImageSignature
-    from napari_ois.segmentation.files import check_target, read_image
+    from napari_ois.batch.large_labels import paint_played
+    from napari_ois.segmentation.files import check_target
+    from napari_ois.segmentation.image_files import open_file
     from napari_ois.segmentation.order_files import read_maps
 
     check_target(output)
@@ -67,10 +69,10 @@ def replay(
     objects = saved.accepted
     if not objects:
         raise InputError(f"{session} holds no accepted object; there is nothing to make again.")
-    pixels = read_image(image)
-    if not force and not saved.image.same_image(ImageSignature.of(pixels)):
+    levels, _ = open_file(image)
+    if not force and not saved.image.same_image(ImageSignature.of(levels[0])):
         raise InputError(f"{image} is not the image of {session} (its pixels differ); add --force to go on with it.")
-    shape = spatial_shape(pixels, objects[0].plane.ndim, saved.view.get("channel_axis"))
+    shape = spatial_shape(levels[0], objects[0].plane.ndim, saved.view.get("channel_axis"))
     chosen = _Model.of(ctx, saved, model, precision, input_size)
     maps = read_maps(session, needed := orders_needed(saved), depth)
     if not force:
@@ -82,10 +84,12 @@ def replay(
         if not force:
             _check_model(saved, predictor.model_info)
         played = []
-        for one in play_session(saved, pixels, predictor, maps):
+        # Coarser levels of a stack may have fewer planes, which a plane's place says nothing of.
+        seen = levels if len(levels) > 1 and len(shape) == 2 else levels[0]
+        for one in play_session(saved, seen, predictor, maps):
             played.append(one)
             step(1)
-    _write(output, saved, played, paint_session(played, shape))
+    _write(output, saved, played, paint_played(played, shape))
     differing = 0
     for one in sorted(played, key=lambda each: each.accepted.turn):
         differing += bool(one.differs)
@@ -209,6 +213,7 @@ def _write(output: Path, saved: Session, played: list[Played], arrays: dict[str,
 
     from napari_ois.annotation.export import write_labels_tiff
     from napari_ois.annotation.features import features, to_csv
+    from napari_ois.batch.large_labels import LargeLabels
     from napari_ois.segmentation.files import whole_folder
 
     now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
@@ -216,8 +221,11 @@ def _write(output: Path, saved: Session, played: list[Played], arrays: dict[str,
     with whole_folder(output) as folder:
         for target, array in arrays.items():
             name = re.sub(r"[^\w .-]", "_", target).strip(". ") or "labels"
-            fits = size if size is not None and len(size) == array.ndim else None
-            write_labels_tiff(folder / f"{name}.tif", array, fits, saved.unit)
+            fits = size if size is not None and len(size) == len(array.shape) else None
+            if isinstance(array, LargeLabels):
+                array.write(folder / f"{name}.tif", fits)
+            else:
+                write_labels_tiff(folder / f"{name}.tif", array, fits, saved.unit)
             table = features(now, target, pixel_size=fits, unit=saved.unit)
             (folder / f"{name}.csv").write_text(to_csv(table), encoding="utf-8")
 

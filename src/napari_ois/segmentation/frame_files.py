@@ -6,7 +6,7 @@ The mask covers the whole image, in tiles that are never held together; everythi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ def write_tiles(
     *,
     side: int = TILE,
     big: bool | None = None,
+    pixel_size: Sequence[float] | None = None,
 ) -> None:
     """Write a compressed TIFF tile after tile, so that it is never held whole.
 
@@ -81,7 +82,10 @@ def write_tiles(
         Of a tile, in pixels.
     big : bool, optional
         Whether it is a BigTIFF; by default tifffile decides.
+    pixel_size : (float, float), optional
+        Height and width of a pixel, kept as the file's resolution.
     """
+    height, width = (1.0, 1.0) if pixel_size is None else (abs(float(side)) or 1.0 for side in pixel_size)
     tifffile.imwrite(
         path,
         tiles,
@@ -91,6 +95,7 @@ def write_tiles(
         compression="zlib",
         photometric="minisblack",
         bigtiff=big,
+        resolution=(1 / width, 1 / height),
     )
 
 
