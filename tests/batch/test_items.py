@@ -97,13 +97,17 @@ def test_a_table_that_is_not_there_is_said(folder):
 
 def test_a_session_is_played_on_the_image_that_it_is_of(folder, squares, tmp_path):
     session = session_on(IMAGE, (PlaneKey(), 10, 10), (PlaneKey(), 20, 30))
-    save_session(folder / "any.json", session)
+    save_session(folder / "any.json", replace(session, pixel_size=(0.5, 0.25), unit="mm"))
     (item,) = session_items(list_planes(folder), [folder / "any.json"])
     assert item.plane.name == "a"
     do_item(item, Results(tmp_path / "out"), lambda: squares)
     labels = tifffile.imread(tmp_path / "out" / "a.tif")
     assert (labels == 1).sum() == 25 == (labels == 2).sum() and labels[20, 30] == 2
     assert (tmp_path / "out" / "a.csv").read_text().startswith("index,name,area_px")
+    with tifffile.TiffFile(tmp_path / "out" / "a.tif") as written:
+        tags = written.pages[0].tags
+        assert (tags["XResolution"].value, tags["YResolution"].value) == ((4, 1), (2, 1))
+        assert written.imagej_metadata["unit"] == "mm"
 
 
 def test_a_session_of_another_image_fails_where_it_is_done(folder, squares, tmp_path):

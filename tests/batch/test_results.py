@@ -57,7 +57,7 @@ def test_an_error_leaves_no_result_behind(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_ois.batch.results.write_labels_tiff", full)
+    monkeypatch.setattr("napari_ois.batch.results.write_labels", full)
     with pytest.raises(InputError, match="No space left"):
         Results(tmp_path).publish("a", labelled())
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []

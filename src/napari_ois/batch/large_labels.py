@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
 from napari_ois.annotation.accepting import check_extent
+from napari_ois.annotation.export import write_labels_tiff
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.playback import Played, paint_session
 from napari_ois.segmentation.frame_files import TILE, write_tiles
@@ -151,3 +152,13 @@ def paint_played(played: list[Played], shape: tuple[int, ...]) -> dict[str, NDAr
         # Rule "keep": where a mask came out larger than it was, it still takes nothing.
         labels.paint(one.written, one.accepted.label, over=one.accepted.rule != "keep")
     return painted
+
+
+def write_labels(
+    path: Path, labels: NDArray[np.int32] | LargeLabels, pixel_size: Sequence[float] | None, unit: str
+) -> None:
+    """Write labels of either kind as a TIFF with the size of a pixel; the unit is kept in ordinary ones only."""
+    if isinstance(labels, LargeLabels):
+        labels.write(path, pixel_size)
+    else:
+        write_labels_tiff(path, labels, pixel_size, unit)

@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from napari_ois.annotation.export import write_labels_tiff
-from napari_ois.batch.large_labels import LargeLabels
+from napari_ois.batch.large_labels import write_labels
 from napari_ois.batch.work import Labelled
 from napari_ois.errors import InputError
 
@@ -80,10 +79,7 @@ class Results:
         labels, table = staging.with_name(staging.name + ".tif"), staging.with_name(staging.name + ".csv")
         try:
             unfinished.mkdir(parents=True, exist_ok=True)
-            if isinstance(result.labels, LargeLabels):
-                result.labels.write(labels)
-            else:
-                write_labels_tiff(labels, result.labels, None, "pixel")
+            write_labels(labels, result.labels, result.pixel_size, result.unit)
             table.write_text(result.table, encoding="utf-8")
             table.replace(self.folder / f"{name}.csv")
             return _publish(labels, self._labels(name))

@@ -37,10 +37,15 @@ class Labelled:
     labels : (H, W) int32, or LargeLabels
     table : str
         CSV, one line an object.
+    pixel_size : (float, float) or None
+        Where it is known.
+    unit : str
     """
 
     labels: NDArray[np.int32] | LargeLabels
     table: str
+    pixel_size: tuple[float, ...] | None = None
+    unit: str = "pixel"
 
 
 class Work(Protocol):
@@ -120,7 +125,8 @@ class SessionWork:
         rows, columns = spatial_shape(finest, 2, axis)
         ((target, labels),) = paint_played(played, (rows, columns)).items()
         now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
-        return Labelled(labels, to_csv(features(now, target, pixel_size=self.pixel_size, unit=self.unit)))
+        table = to_csv(features(now, target, pixel_size=self.pixel_size, unit=self.unit))
+        return Labelled(labels, table, self.pixel_size, self.unit)
 
 
 @dataclass(frozen=True)

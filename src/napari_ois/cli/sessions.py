@@ -211,9 +211,8 @@ def _check_model(saved: Session, info: Any) -> None:
 def _write(output: Path, saved: Session, played: list[Played], arrays: dict[str, Any]) -> None:
     from dataclasses import replace
 
-    from napari_ois.annotation.export import write_labels_tiff
     from napari_ois.annotation.features import features, to_csv
-    from napari_ois.batch.large_labels import LargeLabels
+    from napari_ois.batch.large_labels import write_labels
     from napari_ois.segmentation.files import whole_folder
 
     now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
@@ -222,10 +221,7 @@ def _write(output: Path, saved: Session, played: list[Played], arrays: dict[str,
         for target, array in arrays.items():
             name = re.sub(r"[^\w .-]", "_", target).strip(". ") or "labels"
             fits = size if size is not None and len(size) == len(array.shape) else None
-            if isinstance(array, LargeLabels):
-                array.write(folder / f"{name}.tif", fits)
-            else:
-                write_labels_tiff(folder / f"{name}.tif", array, fits, saved.unit)
+            write_labels(folder / f"{name}.tif", array, fits, saved.unit)
             table = features(now, target, pixel_size=fits, unit=saved.unit)
             (folder / f"{name}.csv").write_text(to_csv(table), encoding="utf-8")
 
