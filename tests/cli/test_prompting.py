@@ -50,6 +50,14 @@ def test_a_box_scribbles_and_clicks_are_played_in_the_order_given():
     np.testing.assert_allclose(clicks[:, :2], prompt.clicks.points, atol=1e-3)
 
 
+def test_a_ring_is_boxed_and_its_hole_clicked_away():
+    result = segment("--box", "10,20,30,50", "--negative", "20,35")
+    assert result.exit_code == 0, result.output
+    clicks = np.loadtxt("out/clicks.csv", delimiter=",", skiprows=1)
+    assert clicks[:, 2].tolist() == [1, 0] and clicks[1, :2].tolist() == [20, 35]
+    assert ((clicks[0, 0] - 20) / 21) ** 2 + ((clicks[0, 1] - 35) / 31) ** 2 >= 0.25**2
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

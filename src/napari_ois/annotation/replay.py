@@ -92,8 +92,7 @@ class Replay:
         InputError
             If the predictor cannot go on from a mask.
         """
-        if seed:
-            clicks = _with_positive(clicks, seed)
+        clicks = played_clicks(clicks, seed)
         if not clicks.has_positive:
             return None
         self._begin_from(seed or None, order_strength)
@@ -145,9 +144,9 @@ def _begun(begin: Callable[..., Any], seed: Seed) -> Any:
     return begin(mask.unpack(), **options)
 
 
-def _with_positive(clicks: Clicks, seed: Seed) -> Clicks:
-    """The clicks that are played on a seeded object: where all are negative, with one deep in what they leave of it."""
-    if clicks.has_positive or not len(clicks):
+def played_clicks(clicks: Clicks, seed: Seed | None) -> Clicks:
+    """The clicks that are played: on a seeded object, where all are negative, with one deep in what they leave of it."""
+    if not seed or clicks.has_positive or not len(clicks):
         return clicks
     row, column = deepest_point(seed.mask, clicks)
     return Clicks((Click(row, column), *clicks))
