@@ -145,7 +145,7 @@ def _begun(begin: Callable[..., Any], seed: Seed) -> Any:
 
 
 def played_clicks(clicks: Clicks, seed: Seed | None) -> Clicks:
-    """The clicks that are played: on a seeded object, where all are negative, with one deep in what they leave of it."""
+    """What is played: on a seeded object whose clicks are all negative, one deep in what they leave comes first."""
     if not seed or clicks.has_positive or not len(clicks):
         return clicks
     row, column = deepest_point(seed.mask, clicks)
