@@ -68,8 +68,11 @@ def main() -> None:
         weights = learn(name, options)
         images = EvalCollection(options.dev, per_set=options.limit)
         scenes = held_out_scenes(options.control, kind="photo")
+        curves = clicked(weights, images, options.out / name / "dev.json", False)
+        domains = {entry.set: entry.domain for entry in images.entries}
         found[name] = {
-            "photographs, microscopy, medical": clicked(weights, images, options.out / name / "dev.json", False),
+            "all": curves,
+            **{kind: {k: v for k, v in curves.items() if domains[k] == kind} for kind in sorted(set(domains.values()))},
             "made scenes, true depth": clicked(weights, scenes, options.out / name / "scenes.json", True),
         }
         print("\n".join(table(found)), flush=True)

@@ -183,7 +183,7 @@ class OIS(nn.Module):
             Keep equal empty slots as one row (see :func:`arrange_slots`); the result is the same. By default on
             the CPU only: elsewhere, counting the clicks would wait for the device.
         order_strength : float >= 0
-            Multiplies every sigma, and in the dense prompt what order says: 1 as trained, 0 without order.
+            Multiplies every sigma, and in the dense prompt every distance in depth: 1 as trained, 0 without order.
         trace : list, optional
             Takes what each block looked at; its rows are the slots of ``arrange_slots(points, labels)``.
         window : (top, left, bottom, right), optional
