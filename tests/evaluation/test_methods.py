@@ -99,6 +99,22 @@ def test_every_part_can_be_left_out(checkpoint, whole):
         assert not torch.equal(answer, before), switch
 
 
+def test_a_strength_of_order_is_asked_for_with_every_click(checkpoint):
+    plain, off = (Predictor(str(checkpoint), device="cpu", input_size=64) for _ in range(2))
+    method = Method(f"{checkpoint}:order_strength=0,close_up=false", device="cpu", input_size=64).make()
+    depth = np.linspace(0, 1, IMAGE.shape[1])[None].repeat(IMAGE.shape[0], axis=0).astype(np.float32)
+    for predictor in (plain, off, method):
+        predictor.set_image(IMAGE, depth=depth)
+    mine = method.predict(*CLICKS, previous=method.predict(CLICKS[0][:1], CLICKS[1][:1]).state)
+    first = off.predict(CLICKS[0][:1], CLICKS[1][:1], order_strength=0)
+    expected = off.predict(*CLICKS, previous=first.state, order_strength=0)
+    np.testing.assert_allclose(mine.probability, expected.probability, atol=1e-5)
+    assert np.abs(mine.probability - plain.predict(*CLICKS).probability).max() > 1e-3
+    for wrong in ("true", "-1", '"much"'):
+        with pytest.raises(InputError, match="order_strength"):
+            Method(f"{checkpoint}:order_strength={wrong}", device="cpu").make()
+
+
 def test_switches_that_do_not_fit_are_one_sentence(checkpoint):
     with pytest.raises(InputError, match="no switch 'use_magic'"):
         load_network(f"{checkpoint}:use_magic=true")

@@ -48,7 +48,8 @@ def evaluate(
 
     DATA: folders with MANIFEST.csv, with images and masks (instance ids), with img and gt (DAVIS),
     HQSeg-44K, or COCO files. A method is a model's name or checkpoint file, the same with other switches
-    (ois-compact:use_order=false), grabcut, random-walker, flood-fill, sam:FOLDER or sam-hq:FOLDER.
+    (ois-compact:use_order=false) or another strength of order (ois-compact:order_strength=0), grabcut,
+    random-walker, flood-fill, sam:FOLDER or sam-hq:FOLDER.
 
     With --report, results are written as they come; the same command again goes on where it stopped.
     """

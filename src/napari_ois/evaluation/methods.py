@@ -10,11 +10,13 @@ name                          what answers the clicks
 ``sam-hq:FOLDER``             SAM-HQ, with weights in the folder
 ``MODEL``                     :class:`napari_ois.Predictor`: a model's name or a checkpoint file
 ``MODEL:switch=value,...``    the same weights with other switches of the network (``use_order=false``), or
-                              of the predictor (``close_up=false``, ``input_size=448``)
+                              of the predictor (``close_up=false``, ``input_size=448``), or answering at
+                              another strength of order (``order_strength=0``: as if all lay as deep)
 ============================  ========================================================================
 
-A network's switch leaves out the weights that a switch removes, so it shows what the trained network makes of
-them. The paper's ablations are trained without the part; for those, give their own checkpoints.
+A network's switch leaves out the weights that a switch removes, which the trained network may have come to rely on.
+What order is worth to it, ``order_strength`` tells; the paper's ablations are trained without the part: for those, give
+their own checkpoints.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from napari_ois.errors import InputError, WeightsError
 from napari_ois.evaluation.run import ClickPredictor
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from napari_ois.checkpoints import ModelInfo
     from napari_ois.network import OIS
 
@@ -36,7 +40,9 @@ CLASSICAL = ("grabcut", "random-walker", "flood-fill")
 SAM_FAMILIES = ("sam", "sam-hq")
 
 PREDICTOR_SWITCHES = ("close_up", "input_size")
-"""Switches that belong to the predictor; all others are the network's."""
+"""Switches that belong to the predictor; all others but the next are the network's."""
+
+STRENGTH = "order_strength"
 
 _SWITCHES = re.compile(r"(?P<model>.+?):(?P<switches>\w+=[^:/\\]*)")
 
@@ -95,6 +101,10 @@ class Method:
         from napari_ois.segmentation.quality import choose_input_size
 
         model, switches = parse_model(self.name)
+        strength = switches.pop(STRENGTH, None)
+        if strength is not None:
+            rest = ",".join(f"{key}={json.dumps(value)}" for key, value in switches.items())
+            return WithStrength(replace(self, name=f"{model}:{rest}" if rest else model)._make_model(), strength)
         options = {
             "device": self.device,
             "precision": self.precision,
@@ -108,6 +118,42 @@ class Method:
         options["input_size"] = choose_input_size(options["input_size"], preset, "cpu")
         options.setdefault("close_up", preset.close_up)
         return Predictor.from_network(network, multiple=preset.multiple, info=info, **options)
+
+
+class WithStrength:
+    """Answers as a predictor does at one strength of order.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    strength : float
+        See :meth:`napari_ois.Predictor.predict`.
+
+    Raises
+    ------
+    InputError
+        If the strength is none.
+    """
+
+    def __init__(self, predictor: ClickPredictor, strength: Any) -> None:
+        from napari_ois.segmentation.clicks import checked_strength
+
+        if isinstance(strength, bool) or not isinstance(strength, int | float):
+            raise InputError(f"{STRENGTH}={strength} is no number; write for instance {STRENGTH}=0.")
+        self._predictor: Any = predictor
+        self._strength = checked_strength(strength)
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the predictor's."""
+        return getattr(self._predictor, name)
+
+    def set_image(self, image: np.ndarray, *, depth: np.ndarray | None = None) -> None:
+        """Embed an image."""
+        self._predictor.set_image(image, depth=depth)
+
+    def predict(self, points: np.ndarray, labels: np.ndarray, previous: Any = None) -> Any:
+        """Answer all clicks so far."""
+        return self._predictor.predict(points, labels, previous=previous, order_strength=self._strength)
 
 
 def parse_model(name: str) -> tuple[str, dict[str, Any]]:
@@ -148,7 +194,7 @@ def load_network(name: str) -> tuple[OIS, ModelInfo]:
     from napari_ois.network.meta import build_on_meta
 
     model, given = parse_model(name)
-    switches = {key: value for key, value in given.items() if key not in PREDICTOR_SWITCHES}
+    switches = {key: value for key, value in given.items() if key not in (*PREDICTOR_SWITCHES, STRENGTH)}
     network, info = load_model(model)
     if not switches:
         return network, info
