@@ -148,9 +148,11 @@ def paint_played(played: list[Played], shape: tuple[int, ...]) -> dict[str, NDAr
     painted: dict[str, LargeLabels] = {}
     for one in sorted(played, key=lambda each: each.accepted.turn):
         check_extent(one.mask)
-        labels = painted.setdefault(one.accepted.target, LargeLabels(plane))
+        target = one.accepted.target
+        if target not in painted:
+            painted[target] = LargeLabels(plane)
         # Rule "keep": where a mask came out larger than it was, it still takes nothing.
-        labels.paint(one.written, one.accepted.label, over=one.accepted.rule != "keep")
+        painted[target].paint(one.written, one.accepted.label, over=one.accepted.rule != "keep")
     return painted
 
 

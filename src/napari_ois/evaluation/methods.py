@@ -102,22 +102,21 @@ class Method:
 
         model, switches = parse_model(self.name)
         strength = switches.pop(STRENGTH, None)
-        if strength is not None:
-            rest = ",".join(f"{key}={json.dumps(value)}" for key, value in switches.items())
-            return WithStrength(replace(self, name=f"{model}:{rest}" if rest else model)._make_model(), strength)
         options = {
             "device": self.device,
             "precision": self.precision,
             "input_size": self.input_size or "full",  # on every device what the model is measured at
             **{key: switches.pop(key) for key in PREDICTOR_SWITCHES if key in switches},
         }
-        if not switches:
-            return Predictor(model, **options)
-        network, info = load_network(self.name)
-        preset = PRESETS[info.preset]
-        options["input_size"] = choose_input_size(options["input_size"], preset, "cpu")
-        options.setdefault("close_up", preset.close_up)
-        return Predictor.from_network(network, multiple=preset.multiple, info=info, **options)
+        if switches:
+            network, info = load_network(self.name)
+            preset = PRESETS[info.preset]
+            options["input_size"] = choose_input_size(options["input_size"], preset, "cpu")
+            options.setdefault("close_up", preset.close_up)
+            predictor = Predictor.from_network(network, multiple=preset.multiple, info=info, **options)
+        else:
+            predictor = Predictor(model, **options)
+        return predictor if strength is None else WithStrength(predictor, strength)
 
 
 class WithStrength:
