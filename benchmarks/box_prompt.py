@@ -113,10 +113,10 @@ def further_clicks(replay: Any, prompt: Prompt, target: NDArray[np.uint8], most:
 
     curve: list[float] = []
     while True:
-        mask = replay.answer(prompt.clicks, seed=prompt.seed).mask
-        curve.append(iou(mask, target))
-        done = [(round(click.row), round(click.column)) for click in prompt.clicks]
-        found = None if len(curve) > most else next_click(mask, target, clicked=done)
+        answer = replay.answer(prompt.clicks, seed=prompt.seed)
+        curve.append(iou(answer.mask, target))
+        done = [(round(row), round(column)) for row, column in answer.points]
+        found = None if len(curve) > most else next_click(answer.mask, target, clicked=done)
         if found is None or curve[-1] >= max(GOALS):
             return curve
         prompt = prompt.with_click(found[0], found[1], bool(found[2]))

@@ -77,6 +77,8 @@ class FakePredictor:
             positive_order_map=np.abs(self.depth - np.mean(np.asarray(at)[chosen])),
             negative_order_maps=np.abs(self.depth[None] - np.asarray(at, np.float32)[~chosen][:, None, None]),
             state=(previous, tuple(map(tuple, np.asarray(points).tolist()))),
+            points=np.asarray(points, np.float32),
+            labels=np.asarray(labels, np.int64),
         )
 
 

@@ -1,4 +1,4 @@
-"""Drawn with the mouse, a box and a scribble become clicks in one step, wherever the plane lies; then they are gone."""
+"""Drawn with the mouse, a box and a scribble are the object's in one step, wherever the plane lies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_dragged_box_is_the_object_s_whatever_the_transform(begin, mouse, qtbo
     widget = begin((60, 80), **TRANSFORMS[transform])
     answer = box_then(widget, mouse, qtbot, (10, 20), (18, 33), (30, 50))
     expected = Prompt().with_box([(10, 20), (30, 50)], (60, 80))
-    np.testing.assert_allclose(answer.clicks.points, expected.clicks.points, atol=1e-6)
+    assert not len(answer.clicks) and answer.prediction.mask.any()
     obj = widget.session.object
     assert obj.seed.source == BOX
     difference = obj.seed.mask.unpack() ^ expected.seed.mask.unpack()
@@ -58,30 +58,54 @@ def test_after_a_box_the_mouse_clicks_again_and_the_drawing_is_gone(begin, viewe
     layer = widget.drawing.layer
     assert layer.nshapes == 0
     click(widget, 40, 60, positive=False)
-    assert widget.session.clicks.labels.tolist() == [1, 0]
+    assert widget.session.clicks.labels.tolist() == [0]
     box_then(widget, mouse, qtbot, (10, 20), (18, 33), (30, 50))
     assert widget.session.document.history.undo_text == "Undo box on object 1"
-    assert len(widget.session.clicks) == 7
+    assert len(widget.session.clicks) == 6
     widget.undo()
-    assert len(widget.session.clicks) == 2
+    assert len(widget.session.clicks) == 1
 
 
-def test_a_click_that_says_the_middle_is_wrong_takes_the_boxs_guess_off_the_layer(begin, mouse, click, qtbot) -> None:
-    widget = begin((60, 80))
+def test_the_box_of_the_object_is_seen_until_it_goes(begin, viewer, mouse, click, qtbot) -> None:
+    widget = begin((60, 80), scale=(2, 3))
     box_then(widget, mouse, qtbot, (10, 20), (18, 33), (30, 50))
-    layer = widget.session.layers.clicks
-    assert len(layer.data) == 1
+    outline = viewer.layers["scan box"]
+    np.testing.assert_allclose(outline.data[0].min(axis=0), (9.5, 19.5), atol=1)
+    np.testing.assert_allclose(outline.data[0].max(axis=0), (30.5, 50.5), atol=1)
+    assert tuple(outline.scale) == (2, 3) and not len(widget.session.layers.clicks.data)
+    assert viewer.layers.selection.active == widget.session.layers.clicks
+    click(widget, 40, 60)
+    assert outline.nshapes == 1
+    widget.accept()
+    qtbot.waitUntil(lambda: outline.nshapes == 0)
+    widget.undo()
+    assert outline.nshapes == 1
+    widget.clear()
+    assert outline.nshapes == 0 and not len(widget.session.clicks)
+    widget.undo()
+    assert outline.nshapes == 1 and len(widget.session.clicks) == 1
+    widget.shutdown()
+    assert outline not in viewer.layers
+
+
+def test_a_click_that_says_the_guess_is_wrong_is_alone_and_undo_brings_the_guess_back(
+    begin, mouse, click, qtbot
+) -> None:
+    widget = begin((60, 80))
+    guess = box_then(widget, mouse, qtbot, (10, 20), (18, 33), (30, 50)).prediction.points
+    assert len(guess) == 1
+    (row, column), layer = guess[0], widget.session.layers.clicks
     widget.set_polarity(False)
     with qtbot.waitSignal(widget.answered) as heard:
-        mouse.drag(layer, [(21, 36)])
+        mouse.drag(layer, [(row + 1, column + 1)])
     assert heard.args[0].clicks.labels.tolist() == [0]
-    qtbot.waitUntil(lambda: len(layer.data) == 1)
-    np.testing.assert_allclose(layer.data, [[21, 36]], atol=0.6)
-    assert heard.args[0].prediction.mask.any()
-    widget.undo()
-    np.testing.assert_allclose(layer.data, [[20, 35]], atol=1e-6)
-    click(widget, 12, 22, positive=False)  # far from the middle: it stays
-    assert widget.session.clicks.labels.tolist() == [1, 0]
+    played = heard.args[0].prediction
+    assert played.labels.tolist() == [1, 0] and played.points[0].tolist() != guess[0].tolist()
+    with qtbot.waitSignal(widget.answered) as heard:
+        widget.undo()
+    assert heard.args[0].prediction.points.tolist() == guess.tolist()
+    answer = click(widget, 12, 22, positive=False)  # far from it: it stays
+    assert answer.prediction.labels.tolist() == [1, 0] and answer.prediction.points[0].tolist() == guess[0].tolist()
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1)])
@@ -94,8 +118,9 @@ def test_on_any_plane_of_a_stack(begin, viewer, mouse, qtbot, order) -> None:
     if 0 not in plane.axes:
         start, end = (plane.lift_points([place])[0] for place in ((10, 20), (30, 40)))
     answer = box_then(widget, mouse, qtbot, start, (start + end) / 2, end)
-    middle = plane.points(((start + end) / 2)[None])[0][0]
-    np.testing.assert_allclose(answer.clicks.points, [middle], atol=1e-6)
+    corners, _ = plane.points(np.stack([start, end]))
+    assert widget.session.object.seed.box == (*corners.min(axis=0), *corners.max(axis=0) + 1)
+    assert ((corners.min(axis=0) <= answer.prediction.points) & (answer.prediction.points <= corners.max(axis=0))).all()
 
 
 def test_a_scribble_follows_the_mouse_in_the_kind_chosen(begin, mouse, qtbot) -> None:

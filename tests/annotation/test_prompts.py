@@ -1,13 +1,14 @@
-"""A box begins an object with a mask and one click; drawings are one step, and everything comes back from JSON."""
+"""A box begins an object with a mask and a guess; drawings are one step, and everything comes back from JSON."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from napari_ois.annotation import Click, Clicks, Document, PlaneKey, Prompt, Replay, Seed
+from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Prompt, Replay, Seed, Settings
 from napari_ois.annotation.objects import BOX
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.prompts import box_ellipse
@@ -20,10 +21,10 @@ BOXED = [(20, 30), (40, 80)]
 PLANE = PlaneKey((0, 1), (0, 0))
 
 
-def test_the_first_box_is_a_mask_and_a_click_in_its_middle() -> None:
+def test_the_first_box_is_a_mask_and_no_click_of_the_users() -> None:
     prompt = Prompt().with_box(BOXED, SHAPE)
-    assert prompt.clicks == Clicks((Click(30, 55),))
-    assert prompt.seed.source == BOX and prompt.seed.mask.box == (20, 30, 41, 81)
+    assert prompt.clicks == Clicks()
+    assert prompt.seed.source == BOX and prompt.seed.box == prompt.seed.mask.box == (20, 30, 41, 81)
     assert prompt.seed.mask.area == pytest.approx(np.pi / 4 * 21 * 51, rel=0.03)
     assert prompt == Prompt().with_box([(40, 30), (20, 30), (20, 80), (40, 80)], SHAPE)
 
@@ -35,12 +36,14 @@ def test_a_box_on_an_object_with_clicks_or_a_mask_is_clicks_alone() -> None:
     assert clicked.clicks.labels.tolist() == [1, 1, 0, 0, 0, 0]
     seed = Seed(PackedMask.pack(np.ones(SHAPE, bool)), "nuclei", 3)
     assert Prompt(seed=seed).with_box(BOXED, SHAPE).seed is seed
+    twice = Prompt().with_box(BOXED, SHAPE).with_box([(1, 1), (9, 9)], SHAPE)
+    assert twice.seed.box == (20, 30, 41, 81) and twice.clicks.labels.tolist() == [1, 0, 0]
 
 
 def test_scribbles_come_behind_what_is_there_in_their_kind() -> None:
     prompt = Prompt().with_box(BOXED, SHAPE).with_scribble([(0, 0), (0, 199)], SHAPE, positive=False)
-    assert prompt.clicks.labels[0] == 1 and not prompt.clicks.labels[1:].any()
-    assert len(prompt.clicks) == 9 and prompt.seed is not None
+    assert len(prompt.clicks) == 8 and not prompt.clicks.labels.any() and prompt.seed is not None
+    assert prompt.with_scribble([(9, 0), (9, 199)], SHAPE).clicks.labels.tolist() == [0] * 8 + [1] * 8
 
 
 def test_an_ellipse_is_cut_off_at_the_border_and_never_empty() -> None:
@@ -59,36 +62,74 @@ def test_a_box_over_the_border_is_what_is_seen_of_it() -> None:
         Prompt().with_box([(1, 2, 3), (4, 5, 6)], SHAPE)
 
 
-def test_a_negative_click_beside_the_middle_takes_the_boxs_guess_away() -> None:
-    prompt = Prompt().with_box(BOXED, SHAPE)  # 21 x 51, its middle at (30, 55)
-    assert prompt.with_click(34, 60, False).clicks == Clicks((Click(34, 60, False),))
-    assert len(prompt.with_click(34, 60).clicks) == 2
-    assert len(prompt.with_click(36, 55, False).clicks) == 2  # beside in columns, not in rows
-    assert len(prompt.with_scribble([(30, 45), (30, 50)], SHAPE, positive=False).clicks.positives) == 0
-    moved = Prompt(prompt.clicks.moved(0, 30, 58), prompt.seed)
-    assert len(moved.with_click(30, 57, False).clicks) == 2  # the user's own
+class Network:
+    """Answers with what it was asked; sees the object of a box at a place of its own."""
+
+    state = None
+
+    def __init__(self, guess: tuple[float, float] | None = None) -> None:
+        if guess is not None:
+            self.place_in_box = lambda box: guess
+
+    def state_from_mask(self, mask: Any, bound: View | None = None) -> Any:
+        return int(mask.sum()), bound
+
+    def predict(self, points: Any, labels: Any, previous: Any = None) -> Any:
+        self.asked = (points.tolist(), labels.tolist(), previous)
+        return self
+
+    def play(self, prompt: Prompt) -> list[list[float]]:
+        """Clicks played last, as row, column, kind."""
+        Replay(self).answer(prompt.clicks, seed=prompt.seed)
+        return [[*place, kind] for place, kind in zip(*self.asked[:2], strict=True)]
+
+
+def test_a_box_is_clicked_where_its_object_seems_to_be() -> None:
+    prompt = Prompt().with_box(BOXED, SHAPE)
+    assert Network((24, 70)).play(prompt) == [[24, 70, 1]]
+    assert Network((24, 70)).play(prompt.with_click(3, 4)) == [[24, 70, 1], [3, 4, 1]]
+    assert Network().play(prompt) == [[30, 55, 1]]  # in its middle, by a predictor that sees no colours
     seed = Seed(prompt.seed.mask, "nuclei")
-    assert len(Prompt(prompt.clicks, seed).with_click(34, 60, False).clicks) == 2
+    assert Replay(Network((24, 70))).answer(Clicks(), seed=seed) is None
+    assert Network((24, 70)).play(Prompt(Clicks().added(3, 4), seed)) == [[3, 4, 1]]
+
+
+def test_a_negative_click_beside_it_takes_the_boxs_guess_away() -> None:
+    prompt, network = Prompt().with_box(BOXED, SHAPE), Network((30, 55))  # 21 x 51
+    spoken = prompt.with_click(33, 60, False)
+    assert network.play(spoken.with_click(22, 40))[0] == [33, 60, 0]
+    assert [kind for *_, kind in network.play(prompt.with_click(35, 55, False))] == [1, 0]  # beside in columns alone
+    assert network.play(prompt.with_click(33, 60))[0] == [30, 55, 1]
+    assert network.play(prompt.with_scribble([(30, 50), (30, 52)], SHAPE, positive=False))[0][2] == 1
+    first = network.play(prompt.with_scribble([(30, 50), (30, 52)], SHAPE, positive=False))[0]
+    assert first[:2] != [30, 55]
 
 
 def test_what_is_left_of_a_box_is_played_from_a_place_that_nobody_spoke_against() -> None:
-    class Network:
-        def state_from_mask(self, mask: Any, bound: View) -> str:
-            return "ellipse"
-
-        def predict(self, points: Any, labels: Any, previous: Any = None) -> Any:
-            self.asked = (points.tolist(), labels.tolist(), previous)
-            return self
-
-        state = None
-
-    network = Network()
     prompt = Prompt().with_box(BOXED, SHAPE).with_click(30, 50, False)
-    Replay(network).answer(prompt.clicks, seed=prompt.seed)
-    (row, column), *_ = network.asked[0]
-    assert network.asked[1] == [1, 0]
-    assert ((row - 30) / 21) ** 2 + ((column - 50) / 51) ** 2 >= 0.25**2
+    (row, column, kind), second = Network().play(prompt)
+    assert (kind, second) == (1, [30, 50, 0])
+    assert ((row - 30) / 21) ** 2 + ((column - 50) / 51) ** 2 >= 0.2**2
     assert prompt.seed.mask.unpack()[int(row), int(column)]
+
+
+def test_another_box_is_clicked_anew_and_the_same_one_is_not_looked_at_again() -> None:
+    looked: list[Any] = []
+    network = Network()
+    network.place_in_box = lambda box: looked.append(box) or (box[0], box[1])
+    replay, first = Replay(network), Prompt().with_box(BOXED, SHAPE)
+    for prompt in (first, first.with_click(3, 4), Prompt().with_box([(1, 2), (9, 9)], SHAPE), first):
+        replay.answer(prompt.clicks, seed=prompt.seed)
+    assert looked == [(20, 30, 41, 81), (1, 2, 10, 10), (20, 30, 41, 81)]
+
+
+def test_parts_that_the_boxs_guess_is_on_are_kept_as_a_clicks_are() -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[20:30, 30:40] = mask[60:70, 30:40] = mask[80:90, 30:40] = True
+    answer = SimpleNamespace(mask=mask, points=np.array([[25, 35], [65, 35]]), labels=np.array([1, 1]))
+    seed = Prompt().with_box(BOXED, SHAPE).seed
+    obj = AnnotatedObject(1, PLANE, "a", clicks=Clicks().added(65, 35), seed=seed, settings=Settings(connected=True))
+    assert obj.mask(answer).sum() == 200
 
 
 @pytest.fixture
@@ -107,47 +148,22 @@ def test_a_drawing_is_one_step_and_is_written_down(document) -> None:
     assert len(document[obj.number].clicks) == 1
 
 
-def test_a_box_goes_with_the_last_click_and_comes_back_with_it(document) -> None:
+def test_a_box_stays_without_a_click_and_is_no_answer(document) -> None:
     prompt = Prompt().with_box(BOXED, SHAPE)
     obj = document.start(PLANE, clicks=prompt.clicks, seed=prompt.seed)
     document.set_clicks(obj.number, prompt.clicks.added(1, 1, False))
-    assert document[obj.number].seed == prompt.seed
     document.set_clicks(obj.number, Clicks())
-    assert document[obj.number].seed is None
-    document.undo()
-    assert document[obj.number].seed == prompt.seed
-    assert document[obj.number].mask(None) is None  # an ellipse is no answer
-    seeded = document.start(PLANE, clicks=prompt.clicks, seed=Seed(prompt.seed.mask, "nuclei", 3))
-    document.set_clicks(seeded.number, Clicks())
-    assert document[seeded.number].seed is not None
-
-
-def test_the_viewers_clicks_lose_the_guess_too_and_undo_brings_it_back(document) -> None:
-    prompt = Prompt().with_box(BOXED, SHAPE)
-    obj = document.start(PLANE, clicks=prompt.clicks, seed=prompt.seed)
-    assert document.set_clicks(obj.number, prompt.clicks.added(31, 57, False))
-    assert document[obj.number].clicks == Clicks((Click(31, 57, False),)) and document[obj.number].seed
-    assert document.history.undo_text == "Undo add negative click to object 1"
-    document.undo()
-    assert document[obj.number].clicks == prompt.clicks
+    drawn = document[obj.number]
+    assert drawn.seed == prompt.seed and object_from_record(object_record(drawn)) == drawn
+    assert drawn.mask(None) is None and drawn.packed(None) is None
 
 
 def test_the_network_goes_on_from_the_ellipse() -> None:
-    class Network:
-        def state_from_mask(self, mask: Any, bound: View) -> Any:
-            return int(mask.sum()), bound
-
-        def predict(self, points: Any, labels: Any, previous: Any = None) -> Any:
-            self.asked = (points.tolist(), labels.tolist(), previous)
-            return self
-
-        state = None
-
     network, prompt = Network(), Prompt().with_box(BOXED, SHAPE)
-    Replay(network).answer(prompt.clicks, seed=prompt.seed)
-    points, labels, (area, bound) = network.asked
-    assert (points, labels, area) == ([[30, 55]], [1], prompt.seed.mask.area)
-    top, left, bottom, right = prompt.seed.mask.box
+    network.play(prompt)
+    area, bound = network.asked[2]
+    assert area == prompt.seed.mask.area
+    top, left, bottom, right = prompt.seed.box
     slack = -(-max(bottom - top, right - left) // 10)
     assert bound == View(top - slack, left - slack, bottom + slack, right + slack)
 

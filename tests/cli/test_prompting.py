@@ -47,7 +47,8 @@ def test_a_box_scribbles_and_clicks_are_played_in_the_order_given():
     expected = Replay(predictor).answer(prompt.clicks, seed=prompt.seed)
     np.testing.assert_array_equal(tifffile.imread("out/probability.tif"), expected.probability)
     clicks = np.loadtxt("out/clicks.csv", delimiter=",", skiprows=1)
-    np.testing.assert_allclose(clicks[:, :2], prompt.clicks.points, atol=1e-3)
+    np.testing.assert_allclose(clicks[1:, :2], prompt.clicks.points, atol=1e-3)
+    assert clicks[0, 2] == 1 and 10 <= clicks[0, 0] <= 30 and 20 <= clicks[0, 1] <= 50  # the box's guess
 
 
 def test_a_ring_is_boxed_and_its_hole_clicked_away():
@@ -55,7 +56,7 @@ def test_a_ring_is_boxed_and_its_hole_clicked_away():
     assert result.exit_code == 0, result.output
     clicks = np.loadtxt("out/clicks.csv", delimiter=",", skiprows=1)
     assert clicks[:, 2].tolist() == [1, 0] and clicks[1, :2].tolist() == [20, 35]
-    assert ((clicks[0, 0] - 20) / 21) ** 2 + ((clicks[0, 1] - 35) / 31) ** 2 >= 0.25**2
+    assert ((clicks[0, 0] - 20) / 21) ** 2 + ((clicks[0, 1] - 35) / 31) ** 2 >= 0.2**2
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def measure(obj: AnnotatedObject, answer: Answer, threshold: float, band: float)
     prediction = answer.prediction
     mask = obj.mask(prediction)
     assert mask is not None  # there is an answer
-    found = object_separation(prediction.depth, mask, answer.clicks.points, answer.clicks.labels)
+    found = object_separation(prediction.depth, mask, prediction.points, prediction.labels)
     return Measured(
         score=mask_score(prediction.probability, mask),
         area=int(mask.sum()),

@@ -1,24 +1,18 @@
-"""One rule: of a large plane only the region that was worked on is shown, and the user sees where it is."""
+"""One rule: of a large plane only the region that was worked on is shown."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Shapes
 from numpy.typing import NDArray
 
-from napari_ois._napari import settings
 from napari_ois.annotation import PackedMask
 from napari_ois.annotation.answers import frame_box, pack_answer
 from napari_ois.segmentation.frame import Frame
 from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
-    from napari.layers import Image
-
-    from napari_ois._napari.layers import SessionLayers
-    from napari_ois._napari.plane import Plane
     from napari_ois._napari.worker import Answer
     from napari_ois.annotation import AnnotatedObject
 
@@ -67,41 +61,3 @@ def whole_mask(obj: AnnotatedObject, answer: Answer | None, shape: tuple[int, in
 
 def _packed(obj: AnnotatedObject, prediction: Any, shape: tuple[int, int]) -> PackedMask | None:
     return obj.packed(None if prediction is None else pack_answer(prediction, shape, obj))
-
-
-class RegionOutline:
-    """A thin rectangle around the region of a large plane; there is none for an ordinary one.
-
-    Parameters
-    ----------
-    layers : SessionLayers
-        Of the session; they take the rectangle away.
-    image : Image
-    plane : Plane
-    """
-
-    def __init__(self, layers: SessionLayers, image: Image, plane: Plane) -> None:
-        self._layers, self._image, self._plane = layers, image, plane
-        self.layer: Shapes | None = None
-
-    def show(self, frame: Frame | None) -> None:
-        """Draw it around a frame; the first makes the layer, which the user may hide or delete."""
-        if frame is None:
-            return
-        made = self.layer is None
-        if self.layer is None:
-            self.layer = Shapes(
-                ndim=self._plane.ndim,
-                name=f"{self._image.name} region",
-                edge_color=settings.REGION_COLOR,
-                face_color="transparent",
-            )
-        view = frame.view
-        low, high = np.array([view.top, view.left]) - 0.5, np.array([view.bottom, view.right]) - 0.5
-        corners = self._plane.lift_points(np.array([low, (low[0], high[1]), high, (high[0], low[1])]))
-        self.layer.data = []
-        self.layer.add_rectangles(
-            corners, edge_width=max(view.shape) / 300, edge_color=settings.REGION_COLOR, face_color="transparent"
-        )
-        if made:
-            self._layers.add_extra(self.layer)

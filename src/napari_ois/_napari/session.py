@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
+from napari_ois._napari import settings
 from napari_ois._napari.acceptance import Acceptance
 from napari_ois._napari.chores import Chores
 from napari_ois._napari.click_reader import ClickReader
@@ -21,13 +22,15 @@ from napari_ois._napari.dragging import Dragging
 from napari_ois._napari.embedding import Embedding
 from napari_ois._napari.inquiry import Inquiry, question_about
 from napari_ois._napari.layers import SessionLayers
+from napari_ois._napari.outline import Outline
 from napari_ois._napari.parts import pressed
 from napari_ois._napari.plane import displayed_plane
-from napari_ois._napari.regional import RegionOutline, shown_part
+from napari_ois._napari.regional import shown_part
 from napari_ois._napari.sight import Sight
 from napari_ois._napari.surroundings import Surroundings
-from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Settings
+from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Prompt, Settings
 from napari_ois.segmentation.appearance import PLAIN, Appearance
+from napari_ois.segmentation.frame import View
 from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
@@ -129,7 +132,8 @@ class Session(QObject):
         worker.embedded.connect(self._on_embedded)
         worker.inspected.connect(self._on_inspected)
         self._inquiry.answered.connect(self._on_answered)
-        self._outline = RegionOutline(self.layers, image, self.plane)
+        self._region = Outline(self.layers, image, self.plane, "region", settings.REGION_COLOR)
+        self._box = Outline(self.layers, image, self.plane, "box", settings.COLORS[settings.POSITIVE])
         self._embedding = Embedding(worker, model, device, self.sight, workbook.orders)
         self._embedding.need(self.settings)
         if self.object is None:
@@ -183,13 +187,15 @@ class Session(QObject):
         self._show(self.object)
 
     def clear(self) -> None:
-        """Take all clicks and strokes of the current object away; accepted objects stay."""
+        """Take all clicks and strokes of the current object away, and its box; accepted objects stay."""
         self.keep_strokes()
         self._acceptance.drop()
         obj = self.object
         if obj is not None:
             with self.document.group():
                 self.document.set_clicks(obj.number, Clicks())
+                if obj.seed is not None and obj.seed.box is not None:
+                    self.document.draw(obj.number, Prompt(), "no box")
                 self.document.clear_edits(obj.number)
         self.status.emit("Click on an object.")
 
@@ -325,6 +331,8 @@ class Session(QObject):
         if another and before is not None:
             self._acceptance.drop()  # it was meant for that one
         self._reader.show(Clicks() if obj is None else obj.clicks)
+        box = None if obj is None or obj.seed is None else obj.seed.box
+        self._box.show(None if box is None else View(*box))
         if self._embedding.need((self if obj is None else obj).settings):
             self._inquiry.forget()
         asked = self._inquiry.about(question_about(obj), afresh=another)
@@ -339,7 +347,8 @@ class Session(QObject):
         """Show the mask of an object as far as it is known."""
         answer = self._inquiry.answer
         mask, frame = shown_part(obj, None if answer is None else answer.prediction, self.plane.shape)
-        self._outline.show(frame)
+        if frame is not None:
+            self._region.show(frame.view)
         if mask is None:
             self.layers.clear_mask()
         else:
@@ -360,7 +369,7 @@ class Session(QObject):
             return
         self.workbook.model = result.model
         self.layers.show_depth(result.depth)
-        if not len(self.clicks):
+        if self._inquiry.pending is None:
             self.status.emit("Click on an object.")
         self._chores.add(partial(self.embedded.emit, result))
 

@@ -24,6 +24,7 @@ from qtpy.QtCore import QObject, Qt, Signal, Slot
 from napari_ois._napari.predictors import PredictorFactory, PredictorLike, make_predictor
 from napari_ois.annotation import Clicks, Replay
 from napari_ois.annotation.objects import Seed
+from napari_ois.annotation.replay import answerable
 from napari_ois.errors import InputError, Interrupted
 from napari_ois.segmentation.appearance import PLAIN, Appearance
 
@@ -67,7 +68,7 @@ class Question:
     @property
     def answerable(self) -> bool:
         """Whether there is anything to segment."""
-        return self.clicks.has_positive or (bool(self.seed) and len(self.clicks) > 0)
+        return answerable(self.clicks, self.seed)
 
 
 @dataclass(frozen=True, eq=False)

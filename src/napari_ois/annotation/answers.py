@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_ois.annotation.objects import AnnotatedObject
 from napari_ois.annotation.packed import Box, PackedMask
-from napari_ois.annotation.reading import read_answer
+from napari_ois.annotation.reading import played_positives, read_answer
 from napari_ois.segmentation.lazy_plane import is_large
 
 
@@ -35,7 +35,7 @@ def read_cells(prediction: Any, shape: tuple[int, int], obj: AnnotatedObject | N
     """The answer's own mask, on its own frame, as the object reads it; parameters are those of :func:`pack_answer`."""
     if obj is None:
         return np.asarray(prediction.mask)
-    positives = obj.clicks.positives
+    positives = played_positives(prediction, obj.clicks)
     if is_large(shape):
         positives = prediction.frame.to_cells(positives)
     return read_answer(prediction, obj.settings, positives)

@@ -17,10 +17,10 @@ from napari_ois.annotation.canvas import paint_all
 from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.commands import Change
 from napari_ois.annotation.happened import what_changed
-from napari_ois.annotation.objects import BOX, DEFAULT_SETTINGS, Accepted, AnnotatedObject, Edits, Part, Seed, Settings
+from napari_ois.annotation.objects import DEFAULT_SETTINGS, Accepted, AnnotatedObject, Edits, Part, Seed, Settings
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
-from napari_ois.annotation.prompts import Prompt, without_guess
+from napari_ois.annotation.prompts import Prompt
 from napari_ois.annotation.records import check_color, check_settings
 from napari_ois.annotation.stacks import StackVerbs
 from napari_ois.errors import InputError
@@ -144,18 +144,11 @@ class Document(StackVerbs):
         return self.start(plane, name=name, seed=Seed(mask, source, int(label)))
 
     def set_clicks(self, number: int, clicks: Clicks) -> bool:
-        """Give an open object another list of clicks; False if it is the same one.
-
-        Without any click, it does not begin from a box any more either; the click in a box's middle goes where a
-        negative one says so (:func:`.without_guess`).
-        """
+        """Give an open object another list of clicks; False if it is the same one."""
         obj = self._open(number)
         title = f"{what_changed(obj.clicks, clicks)} {obj.name}"
-        clicks = without_guess(clicks, obj.seed)
-        boxed = obj.seed is not None and obj.seed.source == BOX
-        seed = None if boxed and not len(clicks) else obj.seed
         same = clicks == obj.clicks
-        return self._change(title, obj, obj if same else _settled(replace(obj, clicks=clicks, seed=seed)))
+        return self._change(title, obj, obj if same else _settled(replace(obj, clicks=clicks)))
 
     def draw(self, number: int, prompt: Prompt, what: str) -> bool:
         """Give an open object what came of a drawing, as one step; False if nothing did.

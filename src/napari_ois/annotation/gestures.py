@@ -20,7 +20,7 @@ SCRIBBLE_SPACING = 1 / 16
 SCRIBBLE_LIMIT = 8
 BOX_MARGIN = 0.06
 """Distance of negative clicks from a box, in its longer side; at least two pixels."""
-BESIDE = 0.25
+BESIDE = 0.2
 """A negative click nearer to a place than this, in sides of the object's box, is about that place."""
 FINE_BELOW = 1_000_000
 """Masks whose box has more pixels are looked through in steps of several pixels."""
@@ -180,7 +180,7 @@ def deepest_point(mask: ArrayLike | PackedMask, negatives: Clicks = NO_CLICKS) -
 
 
 def is_beside(click: Click, row: Any, column: Any, box: tuple[int, int, int, int]) -> Any:
-    """Whether a click lies within a quarter of an object's box of a place, whatever the box's proportions.
+    """Whether a click lies within a fifth of an object's box of a place, whatever the box's proportions.
 
     Parameters
     ----------

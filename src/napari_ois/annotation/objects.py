@@ -18,13 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from napari_ois.annotation.clicks import NO_CLICKS, Clicks
 from napari_ois.annotation.packed import Box, PackedMask, joined_box
 from napari_ois.annotation.planes import PlaneKey
-from napari_ois.annotation.reading import read_answer
+from napari_ois.annotation.reading import played_positives, read_answer
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import PLAIN, Appearance
 from napari_ois.segmentation.frame import View
 
 BOX = "box"
-"""Source of a seed that a box drawn by the user gave; it goes with the object's last click."""
+"""Source of a seed that a box drawn by the user gave."""
 
 SLACK = 0.1
 """How far an object may reach out of a box that was drawn around it by hand, in longer sides of the box."""
@@ -52,9 +52,14 @@ class Seed:
         return bool(self.mask)
 
     @property
+    def box(self) -> Box | None:
+        """The drawn box that it is the ellipse of; None where it is a mask."""
+        return self.mask.box if self.source == BOX else None
+
+    @property
     def bound(self) -> View | None:
         """What a drawn box says of the object's extent: the box, and a little more on each side; else None."""
-        box = self.mask.box if self.source == BOX else None
+        box = self.box
         if box is None:
             return None
         top, left, bottom, right = box
@@ -268,8 +273,8 @@ class AnnotatedObject:
         """
         mask: NDArray[np.bool_] | None = None
         if answer is not None:
-            mask = read_answer(answer, self.settings, self.clicks.positives)
-        elif self.seed is not None and self.seed.source != BOX:
+            mask = read_answer(answer, self.settings, played_positives(answer, self.clicks))
+        elif self.seed is not None and self.seed.box is None:
             mask = self.seed.mask.unpack()
         if self.edits is None:
             return mask
@@ -283,7 +288,7 @@ class AnnotatedObject:
         answer : PackedMask or None
             The network's answer, read by :attr:`settings`.
         """
-        seed = None if self.seed is None or self.seed.source == BOX else self.seed.mask
+        seed = None if self.seed is None or self.seed.box is not None else self.seed.mask
         mask = seed if answer is None else answer
         if self.edits is None:
             return mask

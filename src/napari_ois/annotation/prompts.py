@@ -1,10 +1,9 @@
 """One rule: a drawing becomes clicks behind those that are there; a box that begins an object is its first mask too.
 
-A box knows the object's extent, which no click says. So the first box also gives the network the largest ellipse in
-it, as the mask that the object begins from (its dense prompt), with one click in the middle, and bounds the object
-(:attr:`Seed.bound`). On an object that has clicks, or began from a mask, a box is clicks alone: in its middle and
-around it. A scribble is always clicks. The click in a box's middle is a guess: it goes when the user says that the
-middle is not the object.
+A box knows the object's extent, which no click says. So the first box gives the network the largest ellipse in it, as
+the mask that the object begins from (its dense prompt), and bounds the object (:attr:`Seed.bound`); it is no click of
+the user's, and where it is clicked is guessed when it is played (:mod:`.replay`). On an object that has clicks, or
+began from a mask or a box, a box is clicks alone: in its middle and around it. A scribble is always clicks.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.annotation.clicks import NO_CLICKS, Clicks
-from napari_ois.annotation.gestures import box_clicks, cut_off, is_beside, scribble_clicks
+from napari_ois.annotation.gestures import box_clicks, cut_off, scribble_clicks
 from napari_ois.annotation.objects import BOX, Seed
 from napari_ois.annotation.packed import PackedMask
 
@@ -34,7 +33,7 @@ class Prompt:
     --------
     >>> prompt = Prompt().with_box([(40, 60), (120, 180)], (240, 320))
     >>> len(prompt.clicks), prompt.seed.mask.box
-    (1, (40, 60, 121, 181))
+    (0, (40, 60, 121, 181))
     >>> Replay(predictor).answer(prompt.clicks, seed=prompt.seed).mask      # doctest: +SKIP
     """
 
@@ -43,7 +42,7 @@ class Prompt:
 
     def with_click(self, row: float, column: float, positive: bool = True) -> Prompt:
         """With one more click."""
-        return self._corrected(self.clicks.added(row, column, positive))
+        return Prompt(self.clicks.added(row, column, positive), self.seed)
 
     def with_scribble(self, path: ArrayLike, shape: tuple[int, int], positive: bool = True) -> Prompt:
         """With a scribble; see :func:`~napari_ois.annotation.gestures.scribble_clicks`.
@@ -56,7 +55,7 @@ class Prompt:
             Rows and columns of the plane.
         positive : bool
         """
-        return self._corrected(_joined(self.clicks, scribble_clicks(path, shape, positive=positive)))
+        return Prompt(_joined(self.clicks, scribble_clicks(path, shape, positive=positive)), self.seed)
 
     def with_box(self, box: ArrayLike, shape: tuple[int, int]) -> Prompt:
         """With a box around the object; what of it lies outside of the plane is cut off.
@@ -76,33 +75,8 @@ class Prompt:
         seen = cut_off(box, shape)
         around = box_clicks(seen, shape, corners=False)
         if len(self.clicks) or self.seed is not None:
-            return self._corrected(_joined(self.clicks, around))
-        return Prompt(around.first(1), Seed(PackedMask.pack(box_ellipse(seen, shape)), BOX))
-
-    def _corrected(self, clicks: Clicks) -> Prompt:
-        return Prompt(without_guess(clicks, self.seed), self.seed)
-
-
-def without_guess(clicks: Clicks, seed: Seed | None) -> Clicks:
-    """The clicks of an object without the one that a box put into its middle, where a negative one lies beside it.
-
-    An object whose middle is not its own, a ring or a bent worm, is corrected there first; of 70 objects whose middle
-    is theirs four were, of 14 others nine. Left in, the guess spoils every answer after it.
-
-    Parameters
-    ----------
-    clicks : Clicks
-    seed : Seed or None
-        Which a box gave, if anything is to go.
-    """
-    if seed is None or seed.source != BOX or seed.mask.box is None or not len(clicks):
-        return clicks
-    guess, box = clicks.items[0], seed.mask.box
-    middle = (box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2
-    # A pixel of leeway: boxes end between pixels, ellipses do not. Moved farther, it is the user's own.
-    its_own = guess.positive and max(abs(guess.row - middle[0]), abs(guess.column - middle[1])) <= 1
-    spoken_against = any(not click.positive and is_beside(click, guess.row, guess.column, box) for click in clicks)
-    return clicks.removed(0) if its_own and spoken_against else clicks
+            return Prompt(_joined(self.clicks, around), self.seed)
+        return Prompt(seed=Seed(PackedMask.pack(box_ellipse(seen, shape)), BOX))
 
 
 def box_ellipse(box: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
+    from napari_ois.annotation.clicks import Clicks
     from napari_ois.annotation.objects import Answer, Settings
 
 
@@ -28,6 +29,20 @@ def read_answer(answer: Answer, settings: Settings, positives: NDArray[np.floati
     """
     mask = np.asarray(answer.mask if settings.threshold is None else answer.probability > settings.threshold)
     return connected_to(mask, positives) if settings.connected else mask
+
+
+def played_positives(answer: Answer, clicks: Clicks) -> NDArray[np.floating]:
+    """Positive clicks that an answer is to, (N, 2) row and column in pixels of the plane.
+
+    Parameters
+    ----------
+    answer : Prediction
+        Of what was played: a box's guess counts as the user's own clicks do. Not every predictor tells.
+    clicks : Clicks
+        The user's own.
+    """
+    points, labels = getattr(answer, "points", None), getattr(answer, "labels", None)
+    return clicks.positives if points is None or labels is None else np.asarray(points)[np.asarray(labels) == 1]
 
 
 def connected_to(mask: NDArray[np.bool_], points: ArrayLike) -> NDArray[np.bool_]:

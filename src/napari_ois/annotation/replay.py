@@ -6,11 +6,12 @@ nothing to segment: the play starts with the first click that is positive, and t
 ones before it along. A click moved or deleted is therefore a new play; the states of the beginning
 that did not change are remembered and not computed again.
 
-An object that began from a mask has one thing more that its answer depends on: the first click goes on from
-that mask (``state_from_mask`` of the predictor) as it would from the click before it. Where its clicks are all
-negative, a positive one deep in the mask, and not beside them, is played before them. The strength of the order
-holds for the whole play: another one is another play. Edits with the brush lie on top of any answer and are no part
-of the play: see :meth:`AnnotatedObject.mask`.
+An object that began from a mask or a box has one thing more that its answer depends on: the first click goes on
+from that mask, or the box's ellipse (``state_from_mask`` of the predictor), as it would from the click before it. A
+box is clicked before the user's own clicks where its object seems to be (``place_in_box``), which is a guess, and
+dropped when a negative click lies beside it. Where no positive click is left, one deep in the mask, and not beside
+the negative ones, is played before them. The strength of the order holds for the whole play: another one is another
+play. Edits with the brush lie on top of any answer and are no part of the play: see :meth:`AnnotatedObject.mask`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from napari_ois.annotation.clicks import Click, Clicks
-from napari_ois.annotation.gestures import deepest_point
+from napari_ois.annotation.gestures import deepest_point, is_beside
 from napari_ois.annotation.objects import Seed
+from napari_ois.annotation.packed import Box
 from napari_ois.errors import InputError
 from napari_ois.segmentation.lazy_plane import is_large
 
@@ -60,6 +62,7 @@ class Replay:
         self._seed: Seed | None = None
         self._strength = 1.0
         self._start: Any = None  # the state that the first positive click goes on from
+        self._guess: tuple[float, float] | None = None  # where the seed's box is clicked
         self._last: Any = None  # the prediction for all of _played
 
     def answer(
@@ -85,17 +88,18 @@ class Replay:
         Returns
         -------
         Prediction or None
-            None where there is no click, no positive click and no seed, or the play was interrupted.
+            None where there is nothing to play (:func:`answerable`), or the play was interrupted. Its ``points`` and
+            ``labels`` are what was played, a box's guess with them.
 
         Raises
         ------
         InputError
             If the predictor cannot go on from a mask.
         """
-        clicks = played_clicks(clicks, seed)
-        if not clicks.has_positive:
+        if not answerable(clicks, seed):
             return None
         self._begin_from(seed or None, order_strength)
+        clicks = played_clicks(clicks, seed, self._guess)
         if clicks == self._played and self._last is not None:
             return self._last
         # A state gives no mask: the last click is played even if its state is known.
@@ -117,7 +121,14 @@ class Replay:
                 raise InputError("This predictor cannot go on from a mask; start the object with a click instead.")
         self._keep(Clicks(), [], None)
         self._start = None if begin is None or seed is None else _begun(begin, seed)
+        self._guess = None if seed is None or seed.box is None else self._placed(seed.box)
         self._seed, self._strength = seed, strength
+
+    def _placed(self, box: Box) -> tuple[float, float]:
+        place: Callable[[Box], tuple[float, float]] | None = getattr(self._predictor, "place_in_box", None)
+        if place is not None:
+            return place(box)
+        return (box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2  # not every predictor sees colours
 
     def _play(self, clicks: Clicks) -> None:
         previous = self._states[-1] if self._states else None
@@ -144,9 +155,30 @@ def _begun(begin: Callable[..., Any], seed: Seed) -> Any:
     return begin(mask.unpack(), **options)
 
 
-def played_clicks(clicks: Clicks, seed: Seed | None) -> Clicks:
-    """What is played: on a seeded object whose clicks are all negative, one deep in what they leave comes first."""
-    if not seed or clicks.has_positive or not len(clicks):
+def answerable(clicks: Clicks, seed: Seed | None) -> bool:
+    """Whether there is anything to play: a positive click, a box, or any click on a mask."""
+    return clicks.has_positive or (bool(seed) and seed is not None and (len(clicks) > 0 or seed.box is not None))
+
+
+def played_clicks(clicks: Clicks, seed: Seed | None, guess: tuple[float, float] | None = None) -> Clicks:
+    """What is played of an object: its clicks, and before them what its seed adds.
+
+    Parameters
+    ----------
+    clicks : Clicks
+    seed : Seed or None
+    guess : (float, float), optional
+        Row and column where the seed's box is clicked, unless a negative click lies beside it. An object whose middle
+        is not its own, a ring or a bent worm, is corrected there first; left in, the guess would spoil every answer
+        after that.
+    """
+    if not seed:
+        return clicks
+    if guess is not None and seed.box is not None:
+        box = seed.box
+        if not any(not click.positive and is_beside(click, *guess, box) for click in clicks):
+            return Clicks((Click(*guess), *clicks))
+    if clicks.has_positive or not len(clicks):
         return clicks
     row, column = deepest_point(seed.mask, clicks)
     return Clicks((Click(row, column), *clicks))

@@ -17,7 +17,7 @@ from napari_ois.annotation.contrast import Contrast, contrast
 from napari_ois.annotation.objects import DEFAULT_SETTINGS, AnnotatedObject, Settings
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.propagation import SliceAnswer
-from napari_ois.annotation.replay import Replay
+from napari_ois.annotation.replay import Replay, answerable
 from napari_ois.annotation.stacks import neighbour_seed
 
 UNSURE = (0.2, 0.8)
@@ -83,7 +83,7 @@ class SliceAnswers:
         return self._last[1]
 
     def _answer(self, index: int, obj: AnnotatedObject) -> Any:
-        if not len(obj.clicks):
+        if not answerable(obj.clicks, obj.seed):
             return None
         if self._replay is None or (index, obj.settings.order) != self._set:
             depth = self._orders(obj.settings.order)

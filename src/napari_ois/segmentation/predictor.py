@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.errors import InputError, WeightsError
+from napari_ois.segmentation.box_guess import place_in_box
 from napari_ois.segmentation.clicks import check_clicks, checked_strength
 from napari_ois.segmentation.embedding_cache import EmbeddingCache
 from napari_ois.segmentation.frame import Frame
@@ -130,14 +131,7 @@ class Predictor:
         other._join(self._runner, self._info, self._input_size, self._multiple, self._close_up is not None)
         return other
 
-    def _join(
-        self,
-        runner: Runner,
-        info: ModelInfo | None,
-        input_size: int,
-        multiple: int,
-        close_up: bool,
-    ) -> None:
+    def _join(self, runner: Runner, info: ModelInfo | None, input_size: int, multiple: int, close_up: bool) -> None:
         self._info = info
         self._input_size = input_size
         self._multiple = multiple
@@ -370,6 +364,10 @@ class Predictor:
             If no image is set, the mask has another shape, or it is empty.
         """
         return state_of_mask(self._current(), mask, corner, self._close_up, self._runner.placement.device, bound)
+
+    def place_in_box(self, box: tuple[int, int, int, int]) -> tuple[float, float]:
+        """Row and column where the object in a box seems to be; see :func:`.box_guess.place_in_box`."""
+        return place_in_box(self._current(), box)
 
     # -- how --------------------------------------------------------------------------------------
 

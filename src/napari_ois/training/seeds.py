@@ -1,8 +1,9 @@
 """What an object may begin from instead of a click: a drawn box, or a mask that is nearly right.
 
-The rule of this file: numpy in, numpy out, one object at a time, every draw from the generator given. A box is played
-as the viewer plays it (:mod:`napari_ois.annotation.prompts`): the largest ellipse in it is the mask before, with one
-click in its middle. A mask that is nearly right is what the neighbouring slice of a stack gives, or another program.
+The rule of this file: numpy in, numpy out, one object at a time, every draw from the generator given. Of a box, the
+largest ellipse in it is the mask before, as the viewer plays it (:mod:`napari_ois.annotation.prompts`), with one click
+in its middle; colours, by which the viewer finds a better place (:mod:`napari_ois.segmentation.box_guess`), are not
+looked at here. A mask that is nearly right is what the neighbouring slice of a stack gives, or another program.
 """
 
 from __future__ import annotations
