@@ -183,3 +183,16 @@ def test_removing_keeps_clicks_that_were_made() -> None:
     layers.clicks.add((1, 1))
     layers.remove()
     assert list(viewer.layers) == [image, layers.clicks]
+
+
+def test_a_layer_that_is_hidden_already_is_not_told_to_hide() -> None:
+    _, _, layers = make()
+    fill(layers, negatives=2)
+    spare, told = layers.order_negative[1], []
+    spare.events.visible.connect(lambda event: told.append(spare.visible))
+    layers.show_orders(MAP, MAP[None])
+    assert told == [] and (spare.data == 1).all()
+    fill(layers, negatives=2)
+    spare.visible = True
+    layers.show_orders(MAP, MAP[None])
+    assert told == [True, False]

@@ -13,6 +13,7 @@ from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_ois._napari import settings
+from napari_ois._napari.quiet import set_visible
 
 if TYPE_CHECKING:
     import napari
@@ -43,7 +44,7 @@ class ConfidenceLayers:
         layer = self._there(what)
         if layer is not None:
             layer.data = lifted
-            layer.visible = True
+            set_visible(layer, True)
             return
         name = f"{self._session.image.name} {what}"
         self._add(what, _probability(lifted, name) if what == PROBABILITY else _unsure(lifted, name))
@@ -55,7 +56,7 @@ class ConfidenceLayers:
         layer = self._there(SUGGESTION)
         if layer is not None:
             layer.data = place
-            layer.visible = True
+            set_visible(layer, True)
         else:
             size = MARKER * float(np.max(session.layers.clicks.current_size))
             self._add(SUGGESTION, _marker(place, f"{session.image.name} {SUGGESTION}", size))
@@ -68,7 +69,7 @@ class ConfidenceLayers:
         for name in what or tuple(self._layers):
             layer = self._there(name)
             if layer is not None:
-                layer.visible = False
+                set_visible(layer, False)
 
     def _add(self, what: str, layer: Layer) -> None:
         self._layers[what] = layer

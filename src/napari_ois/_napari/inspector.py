@@ -25,6 +25,7 @@ from napari_ois._napari.commands import docked
 from napari_ois._napari.inspector_plot import ProfilePlot
 from napari_ois._napari.parts import scrolled
 from napari_ois._napari.plane import image_array
+from napari_ois._napari.quiet import set_visible
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ class OrderInspector(QWidget):
         self.sigma.setText("")
         self.plot.clear()
         for layer in self._layers.values():
-            layer.visible = False
+            set_visible(layer, False)
         self._on_cursor()
 
     def _on_band(self, band: tuple[float, float] | None) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from napari_ois._napari import settings
 from napari_ois._napari.plane import GEOMETRY, Plane, sampled
+from napari_ois._napari.quiet import insert_unselected, set_visible
 from napari_ois.annotation import Click, Clicks, PackedMask, PlaneKey
 from napari_ois.segmentation.frame import MOST, Frame, View
 from napari_ois.segmentation.lazy_plane import is_large
@@ -363,7 +364,7 @@ class SessionLayers:
     def _spare(self, number: int) -> None:
         """Empty the map of a negative click that is gone, and put it by for the next one."""
         layer = self.order_negative[number - 1]
-        layer.visible = False
+        set_visible(layer, False)
         self._fill(layer, self._far())
 
     def insert(self, layer: Layer) -> None:
@@ -377,15 +378,6 @@ class SessionLayers:
             self._viewer.layers.remove(layer)
         if layer in self._made:
             self._made.remove(layer)
-
-
-def insert_unselected(layers: Any, index: int, layer: Layer) -> None:
-    """Add a layer to a viewer's, and leave the user's selection as it was."""
-    selected, active = set(layers.selection), layers.selection.active
-    layers.insert(index, layer)
-    layers.selection.clear()
-    layers.selection.update(selected)
-    layers.selection.active = active
 
 
 def _polarity(labels: NDArray[Any]) -> pd.Categorical:

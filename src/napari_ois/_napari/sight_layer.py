@@ -14,8 +14,8 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ois._napari import settings
-from napari_ois._napari.layers import insert_unselected
 from napari_ois._napari.plane import GEOMETRY, Plane, displayed_plane
+from napari_ois._napari.quiet import insert_unselected
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:

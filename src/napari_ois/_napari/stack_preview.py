@@ -13,8 +13,8 @@ from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 
 from napari_ois._napari import settings
-from napari_ois._napari.layers import insert_unselected
 from napari_ois._napari.plane import GEOMETRY, Plane
+from napari_ois._napari.quiet import insert_unselected
 
 if TYPE_CHECKING:
     import napari

@@ -1,0 +1,26 @@
+"""One rule: what the plugin does to the viewer's layers changes nothing else that the user sees or has chosen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+
+def insert_unselected(layers: Any, index: int, layer: Layer) -> None:
+    """Add a layer to a viewer's, and leave the user's selection as it was."""
+    selected, active = set(layers.selection), layers.selection.active
+    layers.insert(index, layer)
+    layers.selection.clear()
+    layers.selection.update(selected)
+    layers.selection.active = active
+
+
+def set_visible(layer: Layer, visible: bool) -> None:
+    """Show or hide a layer where it is not so already.
+
+    napari 0.6 makes a layer's overlays anew, a quarter of a second, whenever it is told, though nothing changes.
+    """
+    if layer.visible != visible:
+        layer.visible = visible
