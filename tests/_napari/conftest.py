@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,9 @@ from napari.utils.interactions import mouse_move_callbacks, mouse_press_callback
 from napari_ois._napari.preferences import FileStore
 from napari_ois._napari.widget import OISWidget
 from napari_ois.errors import InputError
+
+PATIENCE = 60_000
+"""Milliseconds that a test waits for what is to come, if it says nothing else."""
 
 
 class FakePredictor:
@@ -117,6 +121,14 @@ def notes() -> Iterator[list[str]]:
     notification_manager.notification_ready.connect(hear)
     yield said
     notification_manager.notification_ready.disconnect(hear)
+
+
+@pytest.fixture
+def qtbot(qtbot: Any) -> Any:
+    """pytest-qt's, more patient by default: a slow or busy machine takes its time, and nothing is measured by it."""
+    for wait in ("waitSignal", "waitSignals", "waitUntil"):
+        setattr(qtbot, wait, partial(getattr(qtbot, wait), timeout=PATIENCE))
+    return qtbot
 
 
 @pytest.fixture

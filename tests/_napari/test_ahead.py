@@ -33,7 +33,7 @@ def opened(viewer: Any, make: Any, fake: Any, qtbot: Any) -> Any:
     viewer.dims.set_current_step(0, 2)
     widget = make(Noting)
     widget.seen = seen
-    with qtbot.waitSignal(widget.embedded, timeout=20_000):
+    with qtbot.waitSignal(widget.embedded):
         widget.start()
     return widget
 
@@ -43,7 +43,7 @@ def test_the_nearest_slices_come_first_and_the_panel_follows(opened, qtbot) -> N
     assert panel.begin_button.isEnabled() and not panel.cancel_button.isEnabled()
     opened.precompute_stack()
     assert panel.cancel_button.isEnabled()
-    qtbot.waitUntil(lambda: not opened.ahead.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not opened.ahead.running)
     assert opened.seen[0] == 3 and opened.seen[1] == 3
     assert set(opened.seen[2:4]) == {2, 4} and set(opened.seen[4:]) == {1, 5}
     assert opened.ahead.done == 5 and panel.progress.value() == 5
@@ -56,7 +56,7 @@ def test_a_click_is_answered_while_the_stack_is_prepared(opened, click, fake, qt
     answer = click(opened, 0, 10, 10)
     assert answer.prediction.mask.any()
     assert opened.ahead.done < 5
-    qtbot.waitUntil(lambda: not opened.ahead.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not opened.ahead.running)
     assert opened.ahead.done == 5
 
 
@@ -64,16 +64,16 @@ def test_cancelled_no_further_slice_is_embedded(opened, fake, qtbot) -> None:
     fake.delay = 0.05
     opened.precompute_stack()
     opened.cancel_precompute()
-    qtbot.waitUntil(lambda: not opened.ahead.running, timeout=20_000)
+    qtbot.waitUntil(lambda: not opened.ahead.running)
     assert len(opened.seen) < 6
 
 
 def test_neighbours_are_prepared_where_embedding_takes_long(opened, monkeypatch, qtbot) -> None:
     assert len(opened.seen) == 1 and not opened.ahead.running  # it was quick
     monkeypatch.setattr(module, "LONG", 0.0)
-    with qtbot.waitSignal(opened.embedded, timeout=20_000):
+    with qtbot.waitSignal(opened.embedded):
         opened.start()
-    qtbot.waitUntil(lambda: len(opened.seen) == 4, timeout=20_000)
+    qtbot.waitUntil(lambda: len(opened.seen) == 4)
     assert set(opened.seen[2:]) == {2, 4}
 
 

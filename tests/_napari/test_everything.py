@@ -15,8 +15,6 @@ from napari_ois._napari.everything_panel import ACCEPT, EverythingPanel
 
 BLOCKS = ((5, 25, 5, 30), (5, 25, 45, 75), (35, 55, 10, 30), (40, 46, 15, 21))
 """Rows and columns; the last lies inside the one before."""
-WAIT = 30_000
-"""Milliseconds: a busy machine is no failure."""
 
 
 @pytest.fixture
@@ -47,7 +45,7 @@ def opened(viewer: Any, make: Any, qtbot: Any) -> SimpleNamespace:
         image[top:bottom, left:right] = brightness
     viewer.add_image(image, name="scan")
     widget = make()
-    with qtbot.waitSignal(widget.embedded, timeout=WAIT):
+    with qtbot.waitSignal(widget.embedded):
         widget.start()
     return SimpleNamespace(widget=widget, panel=widget.findChild(EverythingPanel), viewer=viewer, image=image)
 
@@ -56,7 +54,7 @@ def opened(viewer: Any, make: Any, qtbot: Any) -> SimpleNamespace:
 def found(opened: Any, qtbot: Any) -> SimpleNamespace:
     opened.widget.find_everything()
     assert opened.panel.running and not opened.panel.find_button.isEnabled()
-    qtbot.waitUntil(lambda: not opened.panel.running, timeout=WAIT)
+    qtbot.waitUntil(lambda: not opened.panel.running)
     opened.layer = opened.viewer.layers["scan candidates"]
     return opened
 
@@ -97,27 +95,27 @@ def test_one_is_accepted_straight_and_undo_brings_it_back(found, qtbot) -> None:
     found.panel.action.setCurrentText(ACCEPT)
     found.panel.table.cellDoubleClicked.emit(0, 0)
     assert (objects(found) != 0).sum() == 36
-    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 3, timeout=WAIT)
+    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 3)
     assert (seen(found) != 0).sum() == 1500
     obj = found.widget.session.document.objects[0]
     assert obj.accepted.score == pytest.approx(found.panel.candidates.found[0].score)
     found.widget.undo()
-    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 4, timeout=WAIT)
+    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 4)
     assert not objects(found).any()
     found.widget.redo()
-    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 3, timeout=WAIT)
+    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 3)
 
 
 def test_all_are_accepted_in_one_step_and_the_smaller_one_gets_the_pixels(found, qtbot) -> None:
     found.widget.accept_candidates()
     labels = objects(found)
     assert sorted(np.unique(labels, return_counts=True)[1][1:]) == [36, 364, 500, 600]
-    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 0, timeout=WAIT)
+    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 0)
     assert not seen(found).any()
     assert found.panel.status.text().startswith("4 accepted")
     found.widget.undo()
     assert not labels.any() and len(found.widget.session.document) == 0
-    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 4, timeout=WAIT)
+    qtbot.waitUntil(lambda: found.panel.table.rowCount() == 4)
 
 
 def test_what_others_have_is_theirs_unless_it_is_to_be_overwritten(found, qtbot, click) -> None:
@@ -126,7 +124,7 @@ def test_what_others_have_is_theirs_unless_it_is_to_be_overwritten(found, qtbot,
     labels.data[5:25, 45:50] = 7
     found.widget.target.value = labels
     found.widget.accept_candidates()
-    qtbot.waitUntil(lambda: "accepted" in found.panel.status.text(), timeout=WAIT)
+    qtbot.waitUntil(lambda: "accepted" in found.panel.status.text())
     assert "3 accepted; 1 had no pixel left" in found.panel.status.text()
     assert (labels.data == 7).sum() == 500 + 100
     found.widget.undo()
@@ -171,7 +169,7 @@ def test_a_click_on_the_layer_picks_and_a_drag_does_not(found, qtbot) -> None:
     qtbot.wait(20)
     assert len(found.widget.session.document) == 0
     mouse(layer, ("mouse_press", (15, 60), (0, 0)), ("mouse_release", (15, 60), (1, 0)))
-    qtbot.waitUntil(lambda: len(found.widget.session.document) == 1, timeout=WAIT)
+    qtbot.waitUntil(lambda: len(found.widget.session.document) == 1)
     assert found.widget.session.object.seed.mask.area == 600
     found.widget.pick_candidates()
     assert found.viewer.layers.selection.active == layer
@@ -180,14 +178,14 @@ def test_a_click_on_the_layer_picks_and_a_drag_does_not(found, qtbot) -> None:
 def test_cancelled_it_keeps_nothing(opened, qtbot, fake) -> None:
     fake.pause = 0.02
     opened.widget.find_everything()
-    qtbot.waitUntil(lambda: opened.panel.progress.value() > 0, timeout=WAIT)
+    qtbot.waitUntil(lambda: opened.panel.progress.value() > 0)
     opened.widget.cancel_everything()
-    qtbot.waitUntil(lambda: not opened.panel.running, timeout=WAIT)
+    qtbot.waitUntil(lambda: not opened.panel.running)
     assert opened.panel.candidates is None
     assert "scan candidates" not in opened.viewer.layers
     assert opened.panel.status.text() == "Nothing was kept."
     opened.widget.find_everything()
-    qtbot.waitUntil(lambda: opened.panel.candidates is not None, timeout=WAIT)
+    qtbot.waitUntil(lambda: opened.panel.candidates is not None)
 
 
 def test_a_click_is_answered_while_it_looks(opened, qtbot, fake, click) -> None:
@@ -198,7 +196,7 @@ def test_a_click_is_answered_while_it_looks(opened, qtbot, fake, click) -> None:
 
 
 def test_with_the_session_the_candidates_go(found, qtbot) -> None:
-    with qtbot.waitSignal(found.widget.embedded, timeout=WAIT):
+    with qtbot.waitSignal(found.widget.embedded):
         found.widget.start()
     assert "scan candidates" not in found.viewer.layers
     assert found.panel.table.rowCount() == 0
@@ -220,11 +218,11 @@ def test_on_a_plane_of_a_stack_they_are_objects_of_that_plane(viewer, make, qtbo
     viewer.add_image(stack, name="scan", scale=(4, 1, 1))
     viewer.dims.set_current_step(0, 3)
     widget = make()
-    with qtbot.waitSignal(widget.embedded, timeout=WAIT):
+    with qtbot.waitSignal(widget.embedded):
         widget.start()
     widget.find_everything()
     panel = widget.findChild(EverythingPanel)
-    qtbot.waitUntil(lambda: panel.candidates is not None, timeout=WAIT)
+    qtbot.waitUntil(lambda: panel.candidates is not None)
     layer = viewer.layers["scan candidates"]
     assert layer.data.shape == (1, 60, 80) and layer.translate[0] == 12
     widget.accept_candidates()

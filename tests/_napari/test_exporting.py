@@ -36,7 +36,7 @@ def two(viewer: Any, make: Any, click: Any, qtbot: Any) -> Any:
 
 def written(widget: Any, qtbot: Any, path: Any, to: str | None = None) -> None:
     widget.export_objects(path, to)
-    qtbot.waitUntil(lambda: f"{path} holds" in widget.status.text(), timeout=20000)
+    qtbot.waitUntil(lambda: f"{path} holds" in widget.status.text())
     assert path.exists()
 
 

@@ -71,7 +71,7 @@ def clicked(viewer: Any, levels: Any, make: Any, click: Any, qtbot: Any) -> Any:
         levels, multiscale=True, name="slide", scale=(0.5, 0.5), translate=(7, 9), contrast_limits=(0, 255)
     )
     widget = make(factory)
-    with qtbot.waitSignal(widget.embedded, timeout=20_000):
+    with qtbot.waitSignal(widget.embedded):
         widget.start()
     click(widget, 20_130, 30_250)
     return widget

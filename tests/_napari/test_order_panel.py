@@ -39,7 +39,7 @@ def choose(panel: OrderPanel, kind: str, **values: Any) -> None:
 
 
 def take(qtbot: Any, panel: OrderPanel, widget: OISWidget) -> None:
-    with qtbot.waitSignal(widget.embedded, timeout=20_000):
+    with qtbot.waitSignal(widget.embedded):
         panel.use()
 
 

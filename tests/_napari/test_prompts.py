@@ -72,7 +72,7 @@ def test_the_box_of_the_object_is_seen_until_it_goes(begin, viewer, mouse, click
     outline = viewer.layers["scan box"]
     np.testing.assert_allclose(outline.data[0].min(axis=0), (9.5, 19.5), atol=1)
     np.testing.assert_allclose(outline.data[0].max(axis=0), (30.5, 50.5), atol=1)
-    assert tuple(outline.scale) == (2, 3) and not len(widget.session.layers.clicks.data)
+    assert tuple(outline.scale) == (2, 3) and not outline.editable and not len(widget.session.layers.clicks.data)
     assert viewer.layers.selection.active == widget.session.layers.clicks
     click(widget, 40, 60)
     assert outline.nshapes == 1

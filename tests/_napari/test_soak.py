@@ -21,8 +21,6 @@ from napari_ois._napari.session import Session
 from napari_ois._napari.stack_work import DIRECTIONS, StackWork
 from napari_ois.annotation import ArrayCanvas, Document
 
-PATIENCE = 60_000
-"""Milliseconds: on a machine that others use, an answer may take its time; nothing is measured by it."""
 WARM, MOST_GROWTH = 60, 160e6
 """Actions before memory is first measured, and bytes that it may then grow by, whatever the number of actions."""
 ACTIONS = int(os.environ.get("NAPARI_OIS_SOAK", "200"))
@@ -58,7 +56,7 @@ class Soak:
         for _ in range(2):  # an errand may send for another
             done: list[int] = []
             self.widget._errands.send(lambda: 1, done.append)
-            self.qtbot.waitUntil(lambda done=done: bool(done) and not worker.busy, timeout=PATIENCE)
+            self.qtbot.waitUntil(lambda done=done: bool(done) and not worker.busy)
         self.qtbot.wait(5)
 
     def object_names(self) -> list[str]:
@@ -153,9 +151,7 @@ class Soak:
             self.filled()
 
     def filled(self) -> None:
-        self.qtbot.waitUntil(
-            lambda: self.widget.stack_work is None or not self.widget.stack_work.running, timeout=PATIENCE
-        )
+        self.qtbot.waitUntil(lambda: self.widget.stack_work is None or not self.widget.stack_work.running)
 
     def correct_slice(self) -> None:
         self.viewer.dims.set_current_step(0, self.dice.randrange(DEPTH))

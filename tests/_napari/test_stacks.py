@@ -161,7 +161,7 @@ class TestCorrections:
         before = {one.index: one.mask for one in filled(stack, qtbot).slices}
         viewer.dims.set_current_step(0, 6)
         stack.set_polarity(False)
-        with qtbot.waitSignal(stack.answered, timeout=20000):
+        with qtbot.waitSignal(stack.answered):
             stack.session.layers.clicks.add((2, 30, 21))  # two slices beyond the session's own
         found = filled(stack, qtbot)
         assert found.keys == (4, 6)
@@ -180,7 +180,7 @@ class TestCorrections:
         stack.propagate()
         filled(stack, qtbot)
         viewer.dims.set_current_step(0, 6)
-        with qtbot.waitSignal(stack.answered, timeout=20000):
+        with qtbot.waitSignal(stack.answered):
             stack.session.layers.clicks.add((2, 30, 28))
         filled(stack, qtbot)
         click(stack, 0, 30, 21, positive=False)
@@ -190,7 +190,7 @@ class TestCorrections:
         stack.propagate()
         filled(stack, qtbot)
         viewer.dims.set_current_step(0, 6)
-        with qtbot.waitSignal(stack.answered, timeout=20000):
+        with qtbot.waitSignal(stack.answered):
             stack.settle_slice()
         assert filled(stack, qtbot).keys == (4, 6)
         stack.settle_slice()
@@ -245,7 +245,7 @@ class TestAccept:
         labels.undo()  # Ctrl-Z in the layer
         assert not labels.data.any()
         labels.redo()
-        with qtbot.waitSignal(stack.answered, timeout=20000):
+        with qtbot.waitSignal(stack.answered):
             stack.undo()
         assert not labels.data.any()
         assert len(stack.session.document) == 1 and len(stack.session.clicks) == 1
@@ -282,7 +282,7 @@ class TestAccept:
         stack.accept_stack()
         labels = viewer.layers["scan objects"]
         part = stack.session.document.with_label(1, "scan objects", PlaneKey((1, 2), (6, 0, 0)))
-        with qtbot.waitSignal(stack.answered, timeout=20000):
+        with qtbot.waitSignal(stack.answered):
             stack.reopen_object(part.number)
         click(stack, 0, 30, 21, positive=False)
         stack.propagate()
@@ -305,7 +305,7 @@ class TestLife:
         filled(stack, qtbot)
         viewer.dims.set_current_step(0, 6)
         stack.set_polarity(False)
-        with qtbot.waitSignal(stack.answered, timeout=20000):
+        with qtbot.waitSignal(stack.answered):
             stack.session.layers.clicks.add((2, 30, 21))
         filled(stack, qtbot)
         (journal,) = journals.glob("*.jsonl")
@@ -322,7 +322,7 @@ class TestLife:
         filled(stack, qtbot)
         viewer.dims.set_current_step(0, 6)
         stack.set_polarity(False)
-        with qtbot.waitSignal(stack.answered, timeout=20000):
+        with qtbot.waitSignal(stack.answered):
             stack.session.layers.clicks.add((2, 30, 21))
         first = {one.index: one.mask for one in filled(stack, qtbot).slices}
         stack.discard_stack()  # only clicks are left, as after a crash

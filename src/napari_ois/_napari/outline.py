@@ -63,3 +63,4 @@ class Outline:
         )
         if made:
             self._layers.add_extra(self.layer)
+            self.layer.editable = False  # dragged, it would say what is not so

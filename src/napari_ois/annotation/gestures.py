@@ -106,7 +106,7 @@ def box_clicks(box: ArrayLike, shape: tuple[int, int], *, corners: bool = True) 
     return Clicks(tuple(clicks))
 
 
-def cut_off(box: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
+def on_plane(box: ArrayLike, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Corners of what of a box lies on the plane; of a box that lies beside it, its own.
 
     Raises

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_ois.annotation.clicks import NO_CLICKS, Clicks
-from napari_ois.annotation.gestures import box_clicks, cut_off, scribble_clicks
+from napari_ois.annotation.gestures import box_clicks, on_plane, scribble_clicks
 from napari_ois.annotation.objects import BOX, Seed
 from napari_ois.annotation.packed import PackedMask
 
@@ -72,7 +72,7 @@ class Prompt:
         InputError
             If the box has no extent, or lies outside of the plane.
         """
-        seen = cut_off(box, shape)
+        seen = on_plane(box, shape)
         around = box_clicks(seen, shape, corners=False)
         if len(self.clicks) or self.seed is not None:
             return Prompt(_joined(self.clicks, around), self.seed)
