@@ -171,5 +171,5 @@ def test_the_network_goes_on_from_the_ellipse() -> None:
 def test_only_a_drawn_box_bounds_the_object() -> None:
     mask = PackedMask.pack(box_ellipse(BOXED, SHAPE))
     assert Seed(mask, BOX).bound is not None
-    assert Seed(mask, "Cellpose").bound is None
+    assert Seed(mask, "Cellpose").bound is None and Seed(mask, BOX, 3).bound is None
     assert not Seed(PackedMask.empty(SHAPE), BOX)

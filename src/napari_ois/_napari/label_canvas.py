@@ -225,8 +225,10 @@ class LabelCanvas:
 
     def _show_pyramid(self, layer: Labels) -> None:
         """Have a pyramid drawn that was written."""
-        if layer.ndim == 2 and not isinstance(layer.data[-1], np.ndarray):
-            # napari has kept what it once read of the coarsest level; given the levels again, it reads it again.
+        kept = hasattr(layer, "_reset_thumbnail_level_data")
+        if kept and layer.ndim == 2 and not isinstance(layer.data[-1], np.ndarray):
+            # napari 0.8 keeps what it once read of the coarsest level; given the levels again, it reads it again.
+            # Before, it kept nothing, and a Labels layer could not be given levels again.
             self._showing = True
             try:
                 layer.data = list(layer.data)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from napari.utils.colormaps import ensure_colormap
+from napari.utils.colormaps import Colormap, ensure_colormap
 from napari.utils.transforms import Affine
 
 from napari_ois._napari import settings
@@ -19,7 +19,6 @@ from napari_ois._napari.plane import image_shape, show_plane
 
 if TYPE_CHECKING:
     import napari
-    from napari.utils import Colormap
     from numpy.typing import NDArray
 
     from napari_ois._napari.order_request import Request
@@ -104,7 +103,13 @@ class OrderLayers:
 def depth_colormap() -> Colormap:
     """The colours of depth, with one more for what is not known."""
     colours = ensure_colormap(settings.DEPTH_COLORMAP)
-    return colours.model_copy(update={"nan_color": np.array(UNKNOWN_COLOR, np.float32), "name": "depth with unknown"})
+    return Colormap(
+        colours.colors,
+        controls=colours.controls,
+        interpolation=colours.interpolation,
+        nan_color=UNKNOWN_COLOR,
+        name="depth with unknown",
+    )
 
 
 def shown_depth(found: DepthMap, depth: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

@@ -53,8 +53,8 @@ class Seed:
 
     @property
     def box(self) -> Box | None:
-        """The drawn box that it is the ellipse of; None where it is a mask."""
-        return self.mask.box if self.source == BOX else None
+        """The drawn box that it is the ellipse of; None where it is a mask, of a layer that is called "box" too."""
+        return self.mask.box if self.source == BOX and not self.label else None
 
     @property
     def bound(self) -> View | None:

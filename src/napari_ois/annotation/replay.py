@@ -157,7 +157,7 @@ def _begun(begin: Callable[..., Any], seed: Seed) -> Any:
 
 def answerable(clicks: Clicks, seed: Seed | None) -> bool:
     """Whether there is anything to play: a positive click, a box, or any click on a mask."""
-    return clicks.has_positive or (bool(seed) and seed is not None and (len(clicks) > 0 or seed.box is not None))
+    return clicks.has_positive or (seed is not None and bool(seed) and (len(clicks) > 0 or seed.box is not None))
 
 
 def played_clicks(clicks: Clicks, seed: Seed | None, guess: tuple[float, float] | None = None) -> Clicks:
