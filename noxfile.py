@@ -13,7 +13,7 @@ PYTHON = "3.11"
 VIEWERS = {
     "oldest": ("pyqt6", ["napari==0.6.6", "PyQt6"]),
     "newest": ("pyqt6", ["napari", "PyQt6"]),
-    "pyside": ("pyside6", ["napari", "PySide6"]),
+    "pyside": ("pyside6", ["napari", "PySide6!=6.12.0"]),  # which ends the process on Python 3.11
 }
 """By name: pytest-qt's name of the binding, and what is installed."""
 

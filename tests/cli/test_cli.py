@@ -200,6 +200,19 @@ def test_doctor_names_what_it_found(monkeypatch):
     assert "FAILED" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("version", "python", "code"), [("6.12.0", (3, 11), 1), ("6.12.0", (3, 12), 0), ("6.11.3", (3, 11), 0)]
+)
+def test_doctor_knows_the_pyside_that_ends_napari(monkeypatch, version, python, code):
+    from napari_ois.cli import checkup
+
+    monkeypatch.setattr(checkup, "_self_test", lambda model: (True, "self-test"))
+    monkeypatch.setattr(checkup, "_version", lambda package: version if package == "PySide6" else "1.0")
+    monkeypatch.setattr(checkup.sys, "version_info", python)
+    result = run("doctor")
+    assert result.exit_code == code and ("install another one" in result.output) == bool(code)
+
+
 def test_doctor_fails_on_damaged_weights_and_a_failed_test(weights, monkeypatch):
     from napari_ois.cli import checkup
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from napari_ois import __version__
 from napari_ois.errors import OISError
 
 QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
+BROKEN_PYSIDE = ("6.12.0",)
+"""Each event that napari filters gives up one reference to None too many; from Python 3.12 on nobody counts them."""
 
 
 def _version(package: str) -> str | None:
@@ -44,6 +47,8 @@ def examine(default_model: str) -> Iterator[tuple[bool, str]]:
     # Looked up, not imported: a binding can end the process where there is no display.
     found = [f"{name} {_version(name)}" for name in QT_BINDINGS if _version(name)]
     yield True, f"Qt: {', '.join(found) or 'no binding found (scripts need none)'}"
+    if _version("PySide6") in BROKEN_PYSIDE and sys.version_info < (3, 12):
+        yield False, "PySide6: this version ends napari after a while on Python before 3.12; install another one"
 
     import torch
 
