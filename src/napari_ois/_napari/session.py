@@ -114,7 +114,7 @@ class Session(QObject):
         stroke = partial(self._chores.add, self.keep_strokes)
         self.layers = SessionLayers(viewer, image, self.plane, later=self._chores.add, on_stroke=stroke)
         self.sight = Sight(viewer, image, self.plane, workbook.sight, self.layers.owns)
-        self.sight.changed.connect(lambda look: self.adjust(look=look))
+        self.sight.changed.connect(self._on_look)
         self.settings = Settings(look=self.sight.appearance())  # of the next object
         self.beyond: Beyond = lambda plane, click: False  # may take clicks on other planes
         self._reader = ClickReader(viewer, self.layers, lambda: image.name, lambda *click: self.beyond(*click))
@@ -294,6 +294,9 @@ class Session(QObject):
         obj = self.object
         if self.active and obj is not None and len(clicks) == len(obj.clicks):
             self._inquiry.glimpse(question_about(replace(obj, clicks=clicks)))
+
+    def _on_look(self, look: Appearance) -> None:
+        self.adjust(look=look)
 
     def _on_dropped(self) -> None:
         if self.active:
