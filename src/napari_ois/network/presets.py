@@ -70,7 +70,7 @@ _COMPACT_SWITCHES: dict[str, Any] = {
 _DEPTH_ANYTHING = "depth-anything/Depth-Anything-V2-{}-hf"
 
 _PRESETS = [
-    Preset("ois-compact", "compact", (128, 160, 192), 32, 64, close_up=True, switches=_COMPACT_SWITCHES),
+    Preset("ois-compact", "compact", (128, 192, 224), 32, 64, close_up=True, switches=_COMPACT_SWITCHES),
     *(
         Preset(f"ois-{short}{suffix}", "vit", sizes, 14, dim, backbone=_DEPTH_ANYTHING.format(size))
         # 1022 and 2044 are the multiples of the patch next to the paper's 1024 and 2048; 518 is what Depth
