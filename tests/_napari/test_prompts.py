@@ -88,6 +88,12 @@ def test_the_box_of_the_object_is_seen_until_it_goes(begin, viewer, mouse, click
     assert outline not in viewer.layers
 
 
+def test_the_line_around_a_small_box_is_as_wide_as_the_plane_asks_for(begin, viewer, mouse, qtbot) -> None:
+    widget = begin((600, 800))
+    box_then(widget, mouse, qtbot, (10, 20), (12, 22), (14, 24))
+    assert viewer.layers["scan box"].edge_width == [1.6]
+
+
 def test_a_click_that_says_the_guess_is_wrong_is_alone_and_undo_brings_the_guess_back(
     begin, mouse, click, qtbot
 ) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Shapes
 
+from napari_ois.segmentation.frame import MOST
+
 if TYPE_CHECKING:
     from napari.layers import Image
 
@@ -58,9 +60,9 @@ class Outline:
         low, high = np.array([view.top, view.left]) - 0.5, np.array([view.bottom, view.right]) - 0.5
         corners = self._plane.lift_points(np.array([low, (low[0], high[1]), high, (high[0], low[1])]))
         self.layer.data = []
-        self.layer.add_rectangles(
-            corners, edge_width=max(view.shape) / 300, edge_color=self._color, face_color="transparent"
-        )
+        # around a small box in a wide plane a line in its own measure would be thinner than the screen's pixels
+        width = max(max(view.shape) / 300, min(max(self._plane.shape), MOST) / 500)
+        self.layer.add_rectangles(corners, edge_width=width, edge_color=self._color, face_color="transparent")
         if made:
             self._layers.add_extra(self.layer)
             self.layer.editable = False  # dragged, it would say what is not so
