@@ -155,7 +155,10 @@ def test_a_box_stays_without_a_click_and_is_no_answer(document) -> None:
     document.set_clicks(obj.number, Clicks())
     drawn = document[obj.number]
     assert drawn.seed == prompt.seed and object_from_record(object_record(drawn)) == drawn
-    assert drawn.mask(None) is None and drawn.packed(None) is None
+    assert drawn.mask(None) is None and drawn.packed(None) is None  # an ellipse is no answer
+    seeded = document.start(PLANE, clicks=Clicks().added(1, 1), seed=Seed(prompt.seed.mask, "nuclei", 3))
+    document.set_clicks(seeded.number, Clicks())
+    assert document[seeded.number].seed is not None
 
 
 def test_the_network_goes_on_from_the_ellipse() -> None:

@@ -16,6 +16,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ois._napari import settings
+from napari_ois._napari.quiet import set_visible
 
 if TYPE_CHECKING:
     import napari
@@ -75,7 +76,7 @@ class Drawing(QObject):
         layers = self._viewer.layers
         layers.move(layers.index(self.layer), len(layers))
         layers.selection.active = self.layer
-        self.layer.visible = True
+        set_visible(self.layer, True)
         self.layer.mode = MODES[kind]
 
     def set_polarity(self, positive: bool) -> None:

@@ -16,6 +16,7 @@ from napari.utils.transforms import Affine
 
 from napari_ois._napari import settings
 from napari_ois._napari.plane import image_shape, show_plane
+from napari_ois._napari.quiet import set_visible
 
 if TYPE_CHECKING:
     import napari
@@ -86,7 +87,7 @@ class OrderLayers:
             made.colormap = stack.colormap
         layers = self._viewer.layers
         layers.insert(layers.index(stack) + 1 if stack in layers else len(layers), made)
-        stack.visible = False
+        set_visible(stack, False)
         rows, columns = (a for a in range(made.ndim) if made.ndim == 2 or a != axis - stack.ndim + 3)
         show_plane(self._viewer, made, (rows, columns), (0,) * made.ndim)
         self._viewer.reset_view()

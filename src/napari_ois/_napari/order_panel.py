@@ -19,6 +19,7 @@ from napari_ois._napari.order_layers import OrderLayers, shown_depth
 from napari_ois._napari.order_task import OrderTask
 from napari_ois._napari.parts import pressed
 from napari_ois._napari.plane import Plane
+from napari_ois._napari.quiet import set_visible
 from napari_ois.errors import InputError, OISError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ class OrderPanel(QWidget):
         elif session is None or session.order:
             self.result.setText("The model estimates it when it is used; press Use, and look at the depth layer.")
         else:
-            session.layers.depth.visible = True
+            set_visible(session.layers.depth, True)
 
     def _show_stack(self, request: Request, found: DepthMap) -> Image:
         made = self.layers.made
@@ -164,7 +165,7 @@ class OrderPanel(QWidget):
             made = self.layers.show_projection(request, found)
         lifted = shown_depth(found).reshape(made.data.shape[: made.ndim])
         self.layers.show_depth(made, lifted, made.name, _geometry(made))
-        self.layers.depth.visible = True  # type: ignore[union-attr]
+        set_visible(self.layers.depth, True)  # type: ignore[arg-type]
         return made
 
     # -- take -------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def place_in_box(scene: Scene, box: tuple[int, int, int, int]) -> tuple[float, f
     """Where the object in a box is clicked first.
 
     Likelihood ratio of two colour histograms (:mod:`napari_ois.network.appearance`), averaged over a third of the box,
-    less the squared distance from the middle in radii of the ellipse, which is as far as the ratio can vary.
+    less the squared distance from the middle in radii of the ellipse.
 
     Parameters
     ----------
