@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from contextlib import nullcontext
 from typing import Any
 
@@ -92,3 +94,13 @@ def test_the_viewer_s_predictor_keeps_what_it_has_embedded() -> None:
     twin.set_image(image)
     assert twin.depth.shape == (40, 50)
     assert predictor._runner._cache.store is None  # type: ignore[attr-defined] # in memory: it is quickly made again
+
+
+def test_what_has_ended_is_let_go_of(opened, qtbot) -> None:
+    opened.precompute_stack()
+    qtbot.waitUntil(lambda: not opened.ahead.running)
+    ended = weakref.ref(opened.ahead._job)
+    opened.precompute_stack()
+    qtbot.waitUntil(lambda: not opened.ahead.running)
+    gc.collect()
+    assert ended() is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,6 +96,24 @@ class TestPropagation:
             np.testing.assert_array_equal(found[z].mask, truth(z))
         assert found[SLICES - 1].stops and stack.panel.rows == [SLICES - 1]
         assert "slices 0 to 7, 1 settled" in stack.panel.status.text()
+
+    def test_what_was_discarded_takes_no_more_clicks(self, stack, viewer, qtbot, notes) -> None:
+        stack.propagate()
+        filled(stack, qtbot)
+        stack.discard_stack()
+        viewer.dims.set_current_step(0, 2)
+        stack.session.layers.clicks.add((2, 30, 21))
+        qtbot.wait(20)
+        assert "outside the plane" in notes[-1]
+        assert [part.plane.index[0] for part in stack.session.document.objects] == [START]
+
+    def test_work_that_has_ended_is_let_go_of(self, stack, qtbot) -> None:
+        stack.propagate()
+        filled(stack, qtbot)
+        work = weakref.ref(stack.stack_work)
+        stack.discard_stack()
+        gc.collect()
+        assert work() is None
 
     @pytest.mark.parametrize(
         ("direction", "slices", "expected"),

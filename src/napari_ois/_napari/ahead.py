@@ -106,16 +106,18 @@ class Ahead(QObject):
         sight = session.sight
         reads = [sight.reader(sight.appearance(), plane) for plane in planes]
         self.done, self.count, self.wanted = 0, len(reads), wanted
-        self._job = job = Job(worker, partial(_steps, reads, worker))
-        job.stepped.connect(partial(self._on_step, job))
-        job.failed.connect(self.failed)
-        job.ended.connect(lambda finished: self.changed.emit())
+        self._job = Job(worker, partial(_steps, reads, worker))
+        self._job.stepped.connect(self._on_step)
+        self._job.failed.connect(self.failed)
+        self._job.ended.connect(self._on_ended)
         self.changed.emit()
 
-    def _on_step(self, job: Job, done: int) -> None:
-        if job is self._job:
-            self.done = done
-            self.changed.emit()
+    def _on_step(self, done: int) -> None:
+        self.done = done
+        self.changed.emit()
+
+    def _on_ended(self, finished: bool) -> None:
+        self.changed.emit()
 
 
 def planes_of(session: Session) -> list[Plane]:

@@ -25,6 +25,11 @@ Beyond = Callable[[PlaneKey, Click], bool]
 DONE = ("added", "removed", "changed")  # napari also announces each of them before it is done
 
 
+def nowhere(plane: PlaneKey, click: Click) -> bool:
+    """Take no click on another plane."""
+    return False
+
+
 class ClickReader(QObject):
     """Listens to the clicks layer of a session.
 

@@ -26,6 +26,8 @@ Steps = Callable[["PredictorLike"], Iterator[Any]]
 class Job(QObject):
     """Work in steps; begins when it is made, and ends with its owner: keep it.
 
+    Connect methods, not functions that hold the job or its owner: with PySide6 such a circle is never let go of.
+
     Parameters
     ----------
     worker : InferenceWorker
@@ -36,7 +38,7 @@ class Job(QObject):
     Signals
     -------
     stepped(object)
-        What a step gave; in the thread that made the job.
+        What a step gave; in the thread that made the job. Nothing comes after :meth:`cancel`.
     ended(bool)
         The last signal; whether the job went to its end, and was not cancelled.
     failed(BaseException)
@@ -50,39 +52,29 @@ class Job(QObject):
 
     def __init__(self, worker: InferenceWorker, steps: Steps) -> None:
         super().__init__()
-        self._worker, self._make = worker, steps
-        self._steps: Iterator[Any] | None = None
-        self._cancelled = False
+        self._worker, self._work = worker, _Work(steps)
         self.running = True
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
         self._go_on()
 
     def cancel(self) -> None:
         """Do no further step; what the one that runs gives is dropped."""
-        self._cancelled = True
+        self._work.cancelled = True
 
     def _go_on(self) -> None:
         owner = weakref.ref(self)  # a step that outlives the widget must not keep a dead QObject alive
         try:
-            future = self._worker.lend(self._step)
+            future = self._worker.lend(self._work)
         except RuntimeError:  # the thread was closed between two steps
             self._end(False)
             return
         future.add_done_callback(lambda done: _post(owner, done))
 
-    def _step(self, predictor: PredictorLike) -> Any:
-        """In the inference thread."""
-        if self._cancelled:
-            return _END
-        if self._steps is None:
-            self._steps = self._make(predictor.twin())
-        return next(self._steps, _END)
-
     @Slot(object)
     def _deliver(self, future: Future[Any]) -> None:
         if not self.running:
             return
-        if self._cancelled or future.cancelled():
+        if self._work.cancelled or future.cancelled():
             self._end(False)
         elif future.exception() is not None:
             self.failed.emit(future.exception())
@@ -95,8 +87,24 @@ class Job(QObject):
 
     def _end(self, finished: bool) -> None:
         self.running = False
-        self._steps = None
+        self._work.steps = None
         self.ended.emit(finished)
+
+
+class _Work:
+    """What the inference thread is given, so that it never holds the last reference to an object of Qt's."""
+
+    def __init__(self, make: Steps) -> None:
+        self.make, self.cancelled = make, False
+        self.steps: Iterator[Any] | None = None
+
+    def __call__(self, predictor: PredictorLike) -> Any:
+        """Take a step, in the inference thread."""
+        if self.cancelled:
+            return _END
+        if self.steps is None:
+            self.steps = self.make(predictor.twin())
+        return next(self.steps, _END)
 
 
 def _post(owner: weakref.ref[Job], future: Future[Any]) -> None:

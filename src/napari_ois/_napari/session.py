@@ -17,7 +17,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_ois._napari import settings
 from napari_ois._napari.acceptance import Acceptance
 from napari_ois._napari.chores import Chores
-from napari_ois._napari.click_reader import ClickReader
+from napari_ois._napari.click_reader import ClickReader, nowhere
 from napari_ois._napari.dragging import Dragging
 from napari_ois._napari.embedding import Embedding
 from napari_ois._napari.inquiry import Inquiry, question_about
@@ -116,7 +116,7 @@ class Session(QObject):
         self.sight = Sight(viewer, image, self.plane, workbook.sight, self.layers.owns)
         self.sight.changed.connect(self._on_look)
         self.settings = Settings(look=self.sight.appearance())  # of the next object
-        self.beyond: Beyond = lambda plane, click: False  # may take clicks on other planes
+        self.beyond: Beyond = nowhere  # may take clicks on other planes
         self._reader = ClickReader(viewer, self.layers, lambda: image.name, lambda *click: self.beyond(*click))
         self._inquiry = Inquiry(worker)
         self._keys: dict[str, Callable[[], None]] = {}

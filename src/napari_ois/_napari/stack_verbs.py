@@ -10,6 +10,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 
 from napari_ois._napari.acceptance import ASK
+from napari_ois._napari.click_reader import nowhere
 from napari_ois._napari.export_verbs import ExportVerbs
 from napari_ois._napari.object_verbs import NONE_CHOSEN
 from napari_ois._napari.plane import Plane, displayed_plane, image_shape, show_plane
@@ -89,6 +90,8 @@ class StackVerbs(ExportVerbs):
         work, self.stack_work = self.stack_work, None
         if work is not None:
             work.close()
+            if self.session is not None:
+                self.session.beyond = nowhere
             self._viewer.dims.events.current_step.disconnect(self._show_slice)
         if self._stack_preview is not None:
             self._stack_preview.remove()

@@ -311,10 +311,10 @@ class StackWork(QObject):
         steps = partial(
             _fill, self.stack.copy(), dict(self._unanswered), lambda z: reads[z](), settings, self.book.orders.depth
         )
-        self._job = job = Job(self._worker, steps)
-        job.stepped.connect(partial(self._on_step, job))
-        job.failed.connect(self.failed)
-        job.ended.connect(partial(self._on_ended, job))
+        self._job = Job(self._worker, steps)
+        self._job.stepped.connect(self._on_step)
+        self._job.failed.connect(self.failed)
+        self._job.ended.connect(self._on_ended)
 
     def _reader(self, index: int, look: Appearance) -> Callable[[], Any]:
         """Something that reads a slice as the object was looked at, in the inference thread."""
@@ -325,9 +325,7 @@ class StackWork(QObject):
             return partial(read_plane, plane, self.image)
         return self._session.sight.reader(look, plane)
 
-    def _on_step(self, job: Job, found: SliceMask) -> None:
-        if job is not self._job:
-            return
+    def _on_step(self, found: SliceMask) -> None:
         if found.is_key:
             self._unanswered.pop(found.index, None)
             self.stack.set_key(found.index, found.mask, score=found.score, clicks=found.clicks)
@@ -337,8 +335,9 @@ class StackWork(QObject):
         self.done += 1
         self.changed.emit()
 
-    def _on_ended(self, job: Job, finished: bool) -> None:
-        if job is self._job:
+    def _on_ended(self, finished: bool) -> None:
+        # one that was cancelled ends while the next one runs
+        if self._job is not None and not self._job.running:
             self._job = None
             self._unanswered.clear()
             self.changed.emit()
