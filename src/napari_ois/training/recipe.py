@@ -17,11 +17,13 @@ from napari_ois.errors import InputError
 from napari_ois.network import OIS, PRESETS
 from napari_ois.network.presets import check_switches
 from napari_ois.training.batches import Phase
+from napari_ois.training.muon import Muon
 from napari_ois.training.windows import WHOLE_IMAGE
 
 LOSSES = ("bce_dice", "nfl")
 SCHEDULES = ("cosine", "step")
 VIEWS = ("window", "whole")
+OPTIMIZERS = ("adam", "muon")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Recipe:
     rate, warmup, schedule : float, int, str
         Learning rate, reached after so many steps; then a "cosine" to 2 % at the end, or a "step" to a tenth
         after four fifths.
+    optimizer : str
+        "adam", with decoupled decay, or "muon" for matrices (:class:`napari_ois.training.muon.Muon`).
     ema : float
         Decay of the weights' running mean, which is what is exported; 0 = the weights themselves.
     loss : str
@@ -92,6 +96,7 @@ class Recipe:
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.03
     clip: float = 2.0
+    optimizer: str = "adam"
     ema: float = 0.998
     loss: str = "bce_dice"
     depth_weight: float = 1.0
@@ -118,6 +123,7 @@ class Recipe:
             ("loss", self.loss, LOSSES),
             ("schedule", self.schedule, SCHEDULES),
             ("view", self.view, VIEWS),
+            ("optimizer", self.optimizer, OPTIMIZERS),
         ):
             if value not in known:
                 raise InputError(f"There is no {name} {value!r}; use one of {', '.join(known)}.")
@@ -199,12 +205,14 @@ def learning_rate(recipe: Recipe, step: int) -> float:
 
 
 def make_optimizer(model: OIS, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam with decoupled decay on matrices only: norms, biases and sigma are left alone."""
+    """The recipe's optimizer, with decoupled decay on matrices only: norms, biases and sigma are left alone."""
     learned = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in learned if p.ndim >= 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in learned if p.ndim < 2], "weight_decay": 0.0},
     ]
+    if recipe.optimizer == "muon":
+        return Muon(groups, lr=recipe.rate, betas=recipe.betas)
     # Fused: on a CPU the plain one takes as long as a tenth of a small network's step.
     return torch.optim.AdamW(groups, lr=recipe.rate, betas=recipe.betas, fused=True)
 
