@@ -51,8 +51,8 @@ class Trainer:
     recipe : Recipe
     out : Path
         Folder for ``last.pt`` (everything, to resume from), ``log.csv`` and, with ``dev``, ``dev.csv`` and
-        ``best.pt`` (the averaged weights that needed the fewest clicks; ``export`` takes it as it takes
-        ``last.pt``).
+        ``best.pt`` (the averaged weights that needed the fewest clicks).
+        :func:`napari_ois.checkpoints.export` takes both kinds.
     pack, scenes : Path or None
         See :class:`BatchStream`.
     device : str
