@@ -27,6 +27,7 @@ from napari_ois.segmentation.predictor import Predictor
 from napari_ois.training.datasets import TrainImage, read_image
 from napari_ois.training.dev import Labelled, is_better, measure, object_ids
 from napari_ois.training.folders import read_collection
+from napari_ois.training.memory import kept_memory
 from napari_ois.training.recipe import Recipe
 from napari_ois.training.tuning import recipe_of, tune
 
@@ -151,9 +152,9 @@ def finetune(
     before = measure(Predictor(start, **options), counted)
     network.to(placement.device)
     recipe = recipe_of(info.preset, side, seed=seed, rate=rate)
-    average, done, seconds = tune(
-        network, recipe, train_items, placement, encoder, minutes * 60 if steps is None else None, steps, progress
-    )
+    length = minutes * 60 if steps is None else None
+    with kept_memory():
+        average, done, seconds = tune(network, recipe, train_items, placement, encoder, length, steps, progress)
     with whole_folder(output) as staging:
         metadata = _metadata(info, start, recipe, done, seconds, len(train_items), encoder)
         path = save_checkpoint(average, staging / BAD, metadata=metadata)

@@ -18,6 +18,7 @@ from napari_ois.training.batches import ImageSource
 from napari_ois.training.datasets import licensed
 from napari_ois.training.dev import dev_images
 from napari_ois.training.folders import read_collection
+from napari_ois.training.memory import kept_memory
 from napari_ois.training.packing import Pack, load_pack, pack
 from napari_ois.training.recipe import Recipe
 from napari_ois.training.scenes import load_cache, write_cache
@@ -123,7 +124,8 @@ def train(
         dev_every=dev_every,
         tensorboard=tensorboard,
     )
-    trainer.run(seconds=seconds, workers=workers)
+    with kept_memory():
+        trainer.run(seconds=seconds, workers=workers)
     return trainer
 
 
