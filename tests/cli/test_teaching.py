@@ -99,6 +99,18 @@ def test_train_hands_on_what_makes_an_ablation(monkeypatch, tmp_path):
     assert recipe == replace(recipe_for("ois-compact"), borrowed=True, switches=recipe.switches)  # from the beginning
 
 
+def test_train_takes_another_optimizer_and_refuses_one_that_it_does_not_know(monkeypatch, tmp_path):
+    recipes = []
+    fake = SimpleNamespace(step=0, checkpoint=tmp_path / "last.pt")
+    monkeypatch.setattr(run, "train", lambda recipe, out, **rest: recipes.append(recipe) or fake)
+    options = ("train", "-o", tmp_path / "out", "--device", "cpu", "--optimizer")
+    assert call(*options, "muon").exit_code == 0
+    assert recipes == [recipe_for("ois-compact", optimizer="muon")]
+    refused = call(*options, "lion")
+    assert refused.exit_code == 2 and "adam, muon" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1 and len(recipes) == 1
+
+
 def test_train_refuses_a_folder_that_is_no_collection(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for option in ("--dev", "--data"):

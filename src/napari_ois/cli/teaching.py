@@ -121,6 +121,7 @@ def order_control(
 @click.option("--preset", default="ois-compact", show_default=True, help="Network to train.")
 @click.option("--steps", type=click.IntRange(1), help="Length; by default the recipe's.")
 @click.option("--batch", type=click.IntRange(1), help="Windows in a batch; by default the recipe's.")
+@click.option("--optimizer", help="adam or muon; by default the recipe's.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--depth-weights", type=click.Path(path_type=Path), help="Depth Anything V2 weights, for ViT.")
 @click.option("--start", help="Model or checkpoint to start from, instead of random weights.")
@@ -144,6 +145,7 @@ def train(
     preset: str,
     steps: int | None,
     batch: int | None,
+    optimizer: str | None,
     seed: int,
     depth_weights: Path | None,
     start: str | None,
@@ -186,6 +188,8 @@ def train(
     )  # an unknown preset is said now, not later
     if steps is not None:
         recipe = replace(recipe, steps=steps)
+    if optimizer is not None:
+        recipe = replace(recipe, optimizer=optimizer)
     if batch is not None:
         recipe = replace(recipe, phases=tuple(replace(phase, images=batch) for phase in recipe.phases))
     recipe = replace(recipe, borrowed=borrowed, switches=read_switches(switches), licences=licences)
