@@ -72,7 +72,7 @@ class Muon(torch.optim.Optimizer):
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].lerp_(gradient, 1 - group["momentum"])
-        ahead = _flat(gradient.lerp(state["momentum"], group["momentum"]))
+        ahead = gradient.lerp(state["momentum"], group["momentum"]).reshape(len(parameter), -1)
         # An orthogonal matrix's elements are 1 / sqrt(longer side) in the mean, Adam's steps about 0.2.
         return (orthogonal(ahead) * 0.2 * max(ahead.shape) ** 0.5).view_as(parameter)
 
@@ -92,7 +92,7 @@ class Muon(torch.optim.Optimizer):
 
 def is_matrix(parameter: Tensor) -> bool:
     """Whether a parameter moves by orthogonal steps; convolutions are matrices, vectors and narrow heads are not."""
-    return parameter.ndim >= 2 and min(_flat(parameter).shape) >= NARROW
+    return parameter.ndim >= 2 and min(len(parameter), parameter[0].numel()) >= NARROW
 
 
 def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:
@@ -125,7 +125,3 @@ def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:
             square = factor @ square @ factor
     found = product @ wide
     return found.T if is_tall else found
-
-
-def _flat(parameter: Tensor) -> Tensor:
-    return parameter.reshape(len(parameter), -1)
