@@ -109,14 +109,11 @@ class Ahead(QObject):
         self._job = Job(worker, partial(_steps, reads, worker))
         self._job.stepped.connect(self._on_step)
         self._job.failed.connect(self.failed)
-        self._job.ended.connect(self._on_ended)
+        self._job.ended.connect(self.changed)
         self.changed.emit()
 
     def _on_step(self, done: int) -> None:
         self.done = done
-        self.changed.emit()
-
-    def _on_ended(self, finished: bool) -> None:
         self.changed.emit()
 
 

@@ -64,7 +64,6 @@ class EverythingPanel(QWidget):
         super().__init__()
         self._widget = widget
         self._job: Job | None = None
-        self._session: Session | None = None  # on whose plane it looked
         self.candidates: Candidates | None = None
         self.grid = QSpinBox()
         self.grid.setRange(1, 64)
@@ -136,7 +135,6 @@ class EverythingPanel(QWidget):
             raise InputError("This plane is too large to look for everything at once; crop it, or click on objects.")
         read = session.sight.reader(session.look)
         depth = session.workbook.orders.depth(session.order)
-        self._session = session
         self._job = Job(worker, partial(_look, read, depth, self.grid.value(), self.closer.value()))
         self._job.stepped.connect(self._on_stepped)
         self._job.failed.connect(_tell)
@@ -171,7 +169,7 @@ class EverythingPanel(QWidget):
     def _on_stepped(self, step: Any) -> None:
         self.progress.setRange(0, step.total)
         self.progress.setValue(step.done)
-        session = self._session
+        session = self._widget.session  # a job does not outlive the session that it looks for
         if step.candidates is None or session is None or not session.active:
             return
         found = Candidates(session, step.candidates)
@@ -210,7 +208,6 @@ class EverythingPanel(QWidget):
     def _on_session(self, *_: object) -> None:
         """A session has begun or ended: what was found belongs to the one before."""
         self.cancel()
-        self._session = None
         self._drop()
         self._show()
 

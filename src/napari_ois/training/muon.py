@@ -60,15 +60,15 @@ class Muon(torch.optim.Optimizer):
             raise NotImplementedError("This optimizer takes one look at the gradient; call step() without a closure.")
         for group in self.param_groups:
             for parameter in group["params"]:
-                if parameter.grad is None:
+                gradient = parameter.grad
+                if gradient is None:
                     continue
                 change = self._orthogonal if is_matrix(parameter) else self._adaptive
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(change(parameter, group), alpha=-group["lr"])
+                parameter.add_(change(parameter, gradient, group), alpha=-group["lr"])
 
-    def _orthogonal(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
+    def _orthogonal(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].lerp_(gradient, 1 - group["momentum"])
@@ -76,9 +76,8 @@ class Muon(torch.optim.Optimizer):
         # An orthogonal matrix's elements are 1 / sqrt(longer side) in the mean, Adam's steps about 0.2.
         return (orthogonal(ahead) * 0.2 * max(ahead.shape) ** 0.5).view_as(parameter)
 
-    def _adaptive(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
+    def _adaptive(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> Tensor:
+        state = self.state[parameter]
         if not state:
             state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
             state["steps"] = torch.zeros(())
