@@ -315,7 +315,7 @@ def test_train_passes_its_options_on(monkeypatch, tmp_path, weights):
     assert result.exit_code == 0, result.output
     ((recipe, out, options),) = calls
     assert (recipe.steps, recipe.preset, out) == (9, "ois-compact", tmp_path / "out")
-    assert {phase.images for phase in recipe.phases} == {3}
+    assert {phase.batch(step)[1] for phase in recipe.phases for step in range(9)} == {3}
     assert (options["scenes"], options["seconds"], options["device"]) == (4, 120, "cpu")
     assert saved == [(tmp_path / "out" / "last.pt", export, {})]
     assert "7 of 9 steps" in result.output

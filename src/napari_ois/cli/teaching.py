@@ -191,7 +191,7 @@ def train(
     if optimizer is not None:
         recipe = replace(recipe, optimizer=optimizer)
     if batch is not None:
-        recipe = replace(recipe, phases=tuple(replace(phase, images=batch) for phase in recipe.phases))
+        recipe = replace(recipe, phases=tuple(phase.of(batch) for phase in recipe.phases))
     recipe = replace(recipe, borrowed=borrowed, switches=read_switches(switches), licences=licences)
     if scenes is None:
         scenes = 0 if PRESETS[preset].encoder == "vit" else 3600

@@ -8,7 +8,7 @@ devices, sees exactly the windows that it would have seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,6 +61,10 @@ class Phase:
     def batch(self, step: int) -> tuple[int, int]:
         """Size and number of the windows of one step."""
         return ((self.size, self.images), *self.turns)[step % (1 + len(self.turns))]
+
+    def of(self, images: int) -> Phase:
+        """The same phase with so many windows in every batch, whatever their size."""
+        return replace(self, images=images, turns=tuple((size, images) for size, _ in self.turns))
 
 
 @dataclass

@@ -28,7 +28,7 @@ OPTIMIZERS = ("adam", "muon")
 
 @dataclass(frozen=True)
 class Recipe:
-    """The numbers of one training; the defaults are the compact preset's.
+    """The numbers of one training; what a preset is trained with, :func:`recipe_for` says.
 
     Attributes
     ----------
@@ -130,18 +130,40 @@ class Recipe:
         check_switches(self.switches)
 
 
-CONTINUED: dict[str, Any] = {
-    "steps": 1950,
+_LEARNED: dict[str, Any] = {
+    "rounds": (0.5, 0.2, 0.15, 0.1, 0.05),
+    "again": 0.5,
+    "seeded": 0.2,
+    "whole": 0.5,
+}
+
+FRESH: dict[str, Any] = {
+    **_LEARNED,
+    "steps": 8000,
     "phases": (
-        Phase(0.6, 128, 24, tight=0.4, bce_weight=1.0, turns=((160, 16),)),
-        Phase(1.0, 192, 12, tight=0.4, bce_weight=0.5, turns=((160, 16), (224, 8))),
+        Phase(0.3, 128, 24, tight=0.3, bce_weight=2.0, turns=((96, 36),)),
+        Phase(0.65, 128, 24, tight=0.3, bce_weight=1.0, turns=((160, 16), (192, 12))),
+        Phase(1.0, 192, 12, tight=0.3, bce_weight=0.5, turns=((160, 16), (224, 8))),
     ),
-    "rate": 1.2e-3,
+    "optimizer": "muon",
+    "warmup": 200,
+    "real_share": 0.6,
+}
+"""How a compact model begins: many small windows first, then fewer and larger ones."""
+
+CONTINUED: dict[str, Any] = {
+    **_LEARNED,
+    "steps": 2500,
+    "phases": (
+        Phase(0.55, 128, 24, tight=0.3, bce_weight=1.0, turns=((160, 16), (192, 12))),
+        Phase(1.0, 192, 12, tight=0.3, bce_weight=0.5, turns=((160, 16), (224, 8))),
+    ),
+    "rate": 1.5e-3,
     "warmup": 150,
     "depth_weight": 0.5,
-    "real_share": 0.75,
+    "real_share": 0.72,
 }
-"""How a compact model goes on: sizes take turns, more real images, large objects seen close."""
+"""How a compact model goes on: as the last leg of the embedded one did, more from real images."""
 
 
 def recipe_for(preset: str, *, continued: bool = False, **changes: Any) -> Recipe:
@@ -169,7 +191,7 @@ def recipe_for(preset: str, *, continued: bool = False, **changes: Any) -> Recip
     """
     if preset not in PRESETS:
         raise InputError(f"There is no preset {preset}; use one of {', '.join(PRESETS)}.")
-    numbers: dict[str, Any] = dict(CONTINUED) if continued else {}
+    numbers = CONTINUED if continued else FRESH
     if PRESETS[preset].encoder == "vit":
         numbers = {
             "steps": 15 * 30_000 // 12,
