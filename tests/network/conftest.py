@@ -19,6 +19,7 @@ COMPACT: dict[str, Any] = {
     "dense_previous": True,
     "sparse_features": True,
     "cues": True,
+    "appearance": True,
     "mixer_widths": (8, 12),
     "min_depth_range": 0.1,
 }

@@ -83,6 +83,15 @@ def test_the_mask_before_adds_its_own_two_channels(picture):
     assert steps[3] < 0.6 * steps[2]  # the mean around a pixel is smoother
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_counts_as_exactly(picture, dtype):
+    bins = colour_bins(surface_of(picture))
+    inside, outside = weights(5, 5, 11, 11), weights(0, 0, 32, 32)
+    exact = likelihood(bins, inside, outside)
+    with torch.autocast("cpu", dtype=dtype):
+        assert torch.equal(likelihood(bins, inside, outside), exact)
+
+
 def test_pictures_of_a_batch_do_not_mix(picture):
     other = picture.flip(1) * 0.5 + torch.rand(1, 3, 64, 64, generator=torch.manual_seed(0)) * 0.3
     near = torch.cat([weights(5, 5, 11, 11), weights(20, 2, 30, 9)])

@@ -16,7 +16,10 @@ WHOLE = torch.tensor([[[10.0, 20.0], [40.0, 70.0]]]), torch.tensor([[1, 0]])
 
 
 def test_one_whole_graph_serves_any_number_of_clicks(network_of, image):
-    """The eager backend runs what was traced, without a compiler; a second graph would be traced anew."""
+    """The eager backend runs what was traced, without a compiler; a second graph would be traced anew.
+
+    The second click brings the mask before it along.
+    """
     graphs = []
 
     def backend(graph, inputs):
@@ -27,14 +30,12 @@ def test_one_whole_graph_serves_any_number_of_clicks(network_of, image):
     halves = CompiledHalves(network, backend=backend)
     with torch.inference_mode():
         embedding = network.embed_image(image[:1])
+        before = None
         for count in (1, 2):
-            clicks = WHOLE[0][:, :count], WHOLE[1][:, :count]
-            torch.testing.assert_close(
-                halves.decode_clicks(embedding, *clicks),
-                network.decode_clicks(embedding, *clicks),
-                rtol=1e-4,
-                atol=1e-5,
-            )
+            clicks = WHOLE[0][:, :count], WHOLE[1][:, :count], before
+            plain = network.decode_clicks(embedding, *clicks)
+            torch.testing.assert_close(halves.decode_clicks(embedding, *clicks), plain, rtol=1e-4, atol=1e-5)
+            before = plain
     assert len(graphs) == 1
 
 

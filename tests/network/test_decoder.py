@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_ois.network.decoder import compact_decoder
+from napari_ois.network.decoder import DepthDecoder, compact_decoder
 from napari_ois.network.plain import plain_decoder
 
 
@@ -38,3 +38,12 @@ def test_compact_decoder_answers_at_input_size():
     depth = decoder(maps, (64, 96))
     assert depth.shape == (1, 1, 64, 96)
     assert 0 < depth.min() <= depth.max() < 1
+
+
+def test_estimated_depth_has_no_steps_in_half_precision():
+    decoder = compact_decoder((4, 6, 8, 10), (4, 6, 16, 12), output=nn.Sigmoid(), kind=DepthDecoder)
+    maps = [torch.randn(1, c, 64 // s, 96 // s) for c, s in ((4, 2), (6, 4), (8, 8), (10, 16))]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        depth = decoder(maps, (64, 96))
+    assert depth.dtype == torch.float32
+    assert len(depth.unique()) > 5000  # of 6144 pixels; bfloat16 has some 120 values between a half and one

@@ -113,10 +113,11 @@ def test_gradients_are_finite_for_an_empty_and_a_full_previous_mask(network, ima
     assert any(g.any() for g in grads)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("fill", [None, -40.0, 40.0])
-def test_half_precision_makes_no_nan(network, image, clicks, fill):
+def test_half_precision_makes_no_nan(network, image, clicks, fill, dtype):
     previous = None if fill is None else torch.full((2, 1, 64, 96), fill)
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", dtype=dtype):
         embedding = network.embed_image(image)
         logits = network.decode_clicks(embedding, *clicks, previous)
     assert embedding.depth.dtype == logits.dtype == torch.float32

@@ -66,6 +66,14 @@ def test_fourier_code_follows_sam_and_is_not_stretched():
         torch.testing.assert_close(code(point, size)[0, 0], expected)
 
 
+def test_code_is_not_rounded_in_half_precision():
+    code, cells = FourierCode(8), torch.rand(50, 2) * 1022
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = code(cells, (1022, 1022))
+    assert half.dtype == torch.float32
+    assert torch.equal(half, code(cells, (1022, 1022)))
+
+
 def test_grid_code_is_the_code_of_the_cells_centres():
     code = FourierCode(8)
     grid = code.grid((16, 24), 8)

@@ -96,6 +96,13 @@ def test_cues_tell_the_disc_from_what_is_like_it_and_from_what_is_not():
     assert cues[BORDER][0, 0] == 1 > cues[BORDER][own]
 
 
+@pytest.mark.parametrize(("row", "column"), [(0, 1), (2, 3), (14, 15), (19, 62)])
+def test_paths_start_in_the_cell_that_holds_the_click(image, row, column):
+    cues = click_cues(surface_of(image), torch.tensor([[[row, column]]] * 2).float(), torch.ones(2, 1).long())
+    assert (cues[:, NEAR, row // 2, column // 2] == 1).all()
+    assert (cues[:, LIKE, row // 2, column // 2] == 1).all()
+
+
 def test_clicks_that_are_not_there_say_nothing(image):
     surface = surface_of(image)
     one = torch.tensor([[[30.0, 40.0]]] * 2)

@@ -11,6 +11,7 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ class CompiledHalves:
         if extras:
             return self._network.decode_clicks(embedding, points, labels, previous, **extras)
         prompts = self._network.place_clicks(embedding, points, labels, previous, collapse=False)
+        if prompts.initial is not None and prompts.allowed is None:
+            # A first click may look everywhere; said by a mask, as later ones say it, it is the same graph.
+            batch, slots, cells = len(prompts.initial), prompts.initial.shape[1], prompts.image[0, 0].numel()
+            everywhere = torch.ones(batch, slots, cells, dtype=torch.bool, device=prompts.initial.device)
+            prompts = replace(prompts, allowed=everywhere)
         return self._decode(prompts, embedding.skips, embedding.input_size)
 
 

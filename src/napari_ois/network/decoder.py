@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -192,6 +193,26 @@ class DPTDecoder(nn.Module):
         return self.click_part(self.image_part(maps), output_size)
 
 
+class DepthDecoder(DPTDecoder):
+    """Decoder A: its finer half always in full precision.
+
+    Depth Anything's values grow large towards the end, where half precision overflows; and order maps are made of
+    differences in depth, where it leaves steps. It runs once per image only.
+    """
+
+    def click_part(
+        self, features: DecoderFeatures, output_size: tuple[int, int], window: Window | None = None
+    ) -> Tensor:
+        """Run as :meth:`DPTDecoder.click_part` does, outside of any autocast."""
+        device = features.features.device.type
+        if not torch.is_autocast_enabled(device):
+            return super().click_part(features, output_size, window)
+        dtype = self.head.conv3.weight.dtype
+        whole = DecoderFeatures(features.features.to(dtype), tuple(skip.to(dtype) for skip in features.skips))
+        with torch.autocast(device, enabled=False):
+            return super().click_part(whole, output_size, window)
+
+
 def fine_width(decoder: DPTDecoder) -> int:
     """Channels of a decoder's finest map, where fine prompts enter."""
     last = decoder.convs[0]
@@ -214,7 +235,9 @@ def _project_and_resize(projection: nn.Module, x: Tensor, size: Sequence[int]) -
     return _resize(projection(x), size)
 
 
-def compact_decoder(in_channels: Sequence[int], widths: Sequence[int], *, output: nn.Module) -> DPTDecoder:
+def compact_decoder(
+    in_channels: Sequence[int], widths: Sequence[int], *, output: nn.Module, kind: type[DPTDecoder] = DPTDecoder
+) -> DPTDecoder:
     """Build a decoder of our own for the compact encoder.
 
     Parameters
@@ -226,10 +249,12 @@ def compact_decoder(in_channels: Sequence[int], widths: Sequence[int], *, output
         to the next finer width, so ``widths[2]`` is the width C of the image features.
     output : module
         See :class:`DPTDecoder`.
+    kind : class
+        Of the decoder.
     """
     coarse_first = list(reversed(widths))
     outs = [*coarse_first[1:], widths[0]]
-    return DPTDecoder(
+    return kind(
         reassemble=[ReassembleLayer(nn.Identity(), nn.Identity()) for _ in in_channels],
         convs=[
             nn.Conv2d(channels, width, 3, padding=1, bias=False)

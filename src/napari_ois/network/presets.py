@@ -13,7 +13,7 @@ from typing import Any, Literal
 from torch import nn
 
 from napari_ois.errors import InputError
-from napari_ois.network.decoder import compact_decoder
+from napari_ois.network.decoder import DepthDecoder, compact_decoder
 from napari_ois.network.encoder import CompactEncoder
 from napari_ois.network.ois import OIS
 from napari_ois.network.vit import SIZES, build_vit
@@ -122,7 +122,7 @@ def _build_compact(preset: Preset) -> OIS:
     channels = encoder.out_channels
     return OIS(
         encoder,
-        compact_decoder(channels, (8, 16, 32, 48), output=nn.Sigmoid()),
+        compact_decoder(channels, (8, 16, 32, 48), output=nn.Sigmoid(), kind=DepthDecoder),
         compact_decoder(channels, (16, 32, preset.dim, preset.dim), output=nn.Identity()),
         dim=preset.dim,
         **preset.switches,

@@ -113,7 +113,9 @@ class FourierCode(nn.Module):
     def forward(self, points: Tensor, input_size: tuple[int, int]) -> Tensor:
         """Code (..., 2) points, row and column in input pixels, as (..., C) float32."""
         unit = (points.float().flip(-1) + 0.5) / max(input_size)
-        angle = (2 * unit - 1) @ self.frequencies.float() * (2 * math.pi)
+        across, down = self.frequencies.float()
+        # Products one by one and not of matrices, which autocast would round: neighbouring cells would share a code.
+        angle = ((2 * unit[..., :1] - 1) * across + (2 * unit[..., 1:] - 1) * down) * (2 * math.pi)
         return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
     def grid(self, input_size: tuple[int, int], patch: int) -> Tensor:

@@ -105,7 +105,7 @@ def click_cues(surface: Tensor, points: Tensor, labels: Tensor) -> Tensor:
     """
     batch, _, height, width = surface.shape
     colour, border = surface[:, :3], surface[:, 3:]
-    place = pixel_under(points / 2, height, width)
+    place = pixel_under((points - 0.5) / 2, height, width)  # pixels 2 k and 2 k + 1 are averaged into k
     kinds = torch.stack([labels == 1, labels == 0], dim=1)
     start = torch.full((batch, 2, height * width), _OUTSIDE, device=surface.device)
     source = torch.full(kinds.shape, _OUTSIDE, device=surface.device).masked_fill(kinds, 0)

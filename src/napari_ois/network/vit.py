@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from napari_ois.errors import InputError
-from napari_ois.network.decoder import DecoderFeatures, DPTDecoder
+from napari_ois.network.decoder import DepthDecoder, DPTDecoder
 from napari_ois.network.encoder import PixelNorm
 from napari_ois.network.ois import OIS
-from napari_ois.network.window import Window
 
 if TYPE_CHECKING:
     from transformers import DepthAnythingConfig
@@ -108,26 +106,6 @@ class ViTEncoder(nn.Module):
         return first, second, third, fourth
 
 
-class FrozenDepthDecoder(DPTDecoder):
-    """Decoder A: Depth Anything's own, not trained, its finer half always in full precision.
-
-    Its values grow large towards the end, where half precision overflows or leaves steps in the depth; and
-    it runs once per image only.
-    """
-
-    def click_part(
-        self, features: DecoderFeatures, output_size: tuple[int, int], window: Window | None = None
-    ) -> Tensor:
-        """Run as :meth:`DPTDecoder.click_part` does, outside of any autocast."""
-        device = features.features.device.type
-        if not torch.is_autocast_enabled(device):
-            return super().click_part(features, output_size, window)
-        dtype = self.head.conv3.weight.dtype
-        whole = DecoderFeatures(features.features.to(dtype), tuple(skip.to(dtype) for skip in features.skips))
-        with torch.autocast(device, enabled=False):
-            return super().click_part(whole, output_size, window)
-
-
 def build_vit(size: ViTSize, **switches: Any) -> OIS:
     """Build a network on DINOv2 and two DPT decoders, with random weights.
 
@@ -146,7 +124,7 @@ def build_vit(size: ViTSize, **switches: Any) -> OIS:
     from transformers import Dinov2Backbone
 
     encoder = ViTEncoder(Dinov2Backbone(config.backbone_config), size)
-    depth_decoder = FrozenDepthDecoder(**_dpt_parts(config), output=nn.ReLU())
+    depth_decoder = DepthDecoder(**_dpt_parts(config), output=nn.ReLU())
     depth_decoder.requires_grad_(False)
     mask_decoder = DPTDecoder(**_dpt_parts(config), output=nn.Identity())
     last = mask_decoder.head.conv3

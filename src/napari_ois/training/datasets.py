@@ -178,6 +178,7 @@ def read_image(item: TrainImage) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
     Returns
     -------
     rgb : (H, W, 3) uint8
+        As the network sees it: see :func:`napari_ois.segmentation.colour.to_plane`.
     ids : (H, W) uint16, 0 background, 65535 ignore
     depth : (H, W) uint16 or None, 0 unknown, else 1..65535, larger = nearer
 
@@ -189,7 +190,7 @@ def read_image(item: TrainImage) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
     if item.mask_kind != "packed":
         return (*read_pair(item), None)
     shape = (item.height, item.width)
-    rgb = cv2.cvtColor(_decode(item.image, cv2.IMREAD_COLOR, shape), cv2.COLOR_BGR2RGB)
+    rgb = _as_seen(_decode(item.image, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH, shape))
     ids = np.zeros(shape, np.uint16)
     if item.mask is not None:
         ids = ids_from_mask(_decode(item.mask, cv2.IMREAD_UNCHANGED, shape), item.mask)
@@ -224,7 +225,7 @@ def read_pair(item: TrainImage) -> tuple[np.ndarray, np.ndarray]:
     labels = _read_labels(item.mask)
     if labels.shape != plane.shape[:2]:
         raise InputError(f"{item.mask} has the size {labels.shape}, but its image {plane.shape[:2]} (rows, columns).")
-    rgb = np.round(plane * 255).astype(np.uint8)
+    rgb = _in_bytes(plane)
     if item.mask_kind == "binary":
         return rgb, (labels > 0).astype(np.uint16)
     values, places = np.unique(labels, return_inverse=True)
@@ -233,6 +234,22 @@ def read_pair(item: TrainImage) -> tuple[np.ndarray, np.ndarray]:
     numbers = np.cumsum(values > 0).astype(np.uint16)
     numbers[values == 0], numbers[values < 0] = 0, IGNORE_ID
     return rgb, numbers[places].reshape(labels.shape)
+
+
+def _as_seen(decoded: np.ndarray) -> np.ndarray:
+    """What OpenCV decoded (grey, or blue, green, red; 8 or 16 bits) as the network will see it, (H, W, 3) uint8.
+
+    Grey is stretched here as it will be in use: a network taught on dark fields as they are filed would meet
+    bright ones only.
+    """
+    if decoded.ndim == 2:
+        return _in_bytes(to_plane(decoded))
+    rgb = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    return rgb if rgb.dtype == np.uint8 else _in_bytes(to_plane(rgb))
+
+
+def _in_bytes(plane: np.ndarray) -> np.ndarray:
+    return np.round(plane * 255).astype(np.uint8)
 
 
 def _read_labels(path: Path) -> np.ndarray:
