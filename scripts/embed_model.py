@@ -58,7 +58,8 @@ def model_card(report: Path, story: Path) -> str:
             f"* sha256 `{facts['sha256']}`",
             f"* licence of the weights: {facts['licence']}",
             "",
-            story.read_text(encoding="utf-8").strip(),
+            # The story lies in docs/models, the card in the package.
+            story.read_text(encoding="utf-8").strip().replace("](../", "](../../../../docs/"),
             "",
             "## Measured",
             "",

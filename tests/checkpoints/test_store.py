@@ -82,6 +82,16 @@ def test_writing_leaves_no_half_file(network, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["a.safetensors"]
 
 
+@pytest.mark.parametrize("name", ["folder", "file/a.safetensors"])
+def test_what_cannot_be_written_is_said_and_leaves_nothing(network, tmp_path, name):
+    here = tmp_path / "here"
+    (here / "folder").mkdir(parents=True)
+    (here / "file").touch()
+    with pytest.raises(WeightsError, match="cannot be written"):
+        save_checkpoint(network.state_dict(), here / name, metadata=METADATA)
+    assert sorted(p.name for p in here.iterdir()) == ["file", "folder"]
+
+
 def test_unknown_preset_and_failed_training_are_not_written(network, tmp_path):
     with pytest.raises(WeightsError, match="preset"):
         save_checkpoint(network.state_dict(), tmp_path / "a.safetensors", metadata={})

@@ -184,6 +184,7 @@ def test_no_folder_can_be_made(picture, tmp_path, monkeypatch):
 def test_models_for_people_and_for_programs(weights):
     text = run("models")
     assert text.exit_code == 0 and "2.50 M parameters, BSD-3-Clause" in text.output
+    assert str(checkpoints.user_folder()) in text.output
     records = json.loads(run("models", "--json").output)
     assert records[0]["name"] == "ois-compact" and records[0]["parameters"] == 2_500_000
     assert records[0]["sha256"] == weights.sha256 and records[0]["available"] is True

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from skimage.io import imsave
+from skimage.io import imread, imsave
 
 from napari_ois.cli import main
 from napari_ois.evaluation.speed import Speed
@@ -103,3 +103,27 @@ def test_damaged_data_is_named_before_any_click(cells, tmp_path):
     result = run("evaluate", cells, *METHODS, "--report", tmp_path / "report")
     assert result.exit_code == 2 and "images/2.png (no partner)" in result.stderr
     assert not (tmp_path / "report").exists()
+
+
+def test_masks_of_0_and_255_are_measured(cells):
+    for path in (cells / "masks").iterdir():
+        imsave(path, (imread(path) > 0) * np.uint8(255), check_contrast=False)
+    result = run("evaluate", cells, "--method", "flood-fill", "--max-clicks", 1, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["objects"] == 2
+
+
+def test_coco_objects_without_pixels_are_said_and_the_rest_is_measured(cells, tmp_path):
+    shapes = {1: [[10, 10, 22, 10, 22, 26, 10, 26]], 2: [], 3: [[30.6, 5, 30.9, 5, 30.9, 30, 30.6, 30]]}
+    content = {
+        "images": [{"id": 1, "file_name": "1.png"}],
+        "annotations": [{"id": key, "image_id": 1, "segmentation": shape} for key, shape in shapes.items()],
+    }
+    path = cells / "boxes.json"
+    path.write_text(json.dumps(content))
+    result = run("evaluate", path, *METHODS, "--report", tmp_path / "report", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["objects"] == 1
+    said = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+    assert "1 annotations have no segmentation" in said[0] and "annotation 3, covers no pixel" in said[1]
+    assert all(line.startswith("Warning: ") for line in result.stderr.splitlines())

@@ -100,6 +100,13 @@ def test_channels() -> None:
     assert run("replay", "out/session.json", "channels.tif", "-o", "again", "--check").exit_code == 0
 
 
+def test_planes_too_large_are_refused_before_the_model_is_loaded(monkeypatch) -> None:
+    monkeypatch.setattr("napari_ois.segmentation.lazy_plane.LARGE", 40 * 60 - 1)
+    monkeypatch.setattr(propagating, "load_predictor", lambda *_: pytest.fail("no model is needed"))
+    result = run("propagate", "stack.tif", "-p", "2,20,19", "-o", "out")
+    assert result.exit_code == 2 and "crop the stack" in result.output.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("says", "words"),
     [

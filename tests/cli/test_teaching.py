@@ -18,7 +18,8 @@ from napari_ois.training import depth_check, run
 from napari_ois.training import finetune as tuning
 from napari_ois.training.recipe import recipe_for
 
-GROUP = SentenceGroup(name="teaching", commands=[teaching.train, teaching.finetune, teaching.depth_accuracy])
+COMMANDS = [teaching.train, teaching.finetune, teaching.depth_accuracy, teaching.order_control]
+GROUP = SentenceGroup(name="teaching", commands=COMMANDS)
 BEFORE = {"noc85": 12.0, "noc90": 20.0, "iou_1": 0.3, "iou_3": 0.4, "iou_5": 0.5}
 
 
@@ -65,6 +66,7 @@ def test_finetune_prints_a_report_for_programs(tuned, tmp_path):
         (["--data", ".", "--holdout", "1"], "holdout"),
         (["--data", ".", "--minutes", "0"], "minutes"),
         (["--data", "."], "no layout"),
+        (["--data", ".", "--seed", "-1"], "seed"),
     ],
 )
 def test_finetune_refuses_bad_input(tmp_path, monkeypatch, options, words):
@@ -118,6 +120,35 @@ def test_train_refuses_a_folder_that_is_no_collection(tmp_path, monkeypatch):
         assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
         assert "no layout" in result.stderr
         assert not Path("out").exists()
+
+
+def test_train_refuses_what_it_could_not_use_or_write_in_the_end(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "train", lambda *_, **__: pytest.fail("it began"))
+    Path("folder.safetensors").mkdir()
+    options = (("--export", "."), ("--export", "a.pt"), ("--export", "folder.safetensors"), ("--seed", "-1"))
+    for option, value in options:
+        result = call("train", "-o", "out", "--device", "cpu", option, value)
+        assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
+        assert value in result.stderr and option in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "-o", "out"),
+        ("finetune", "--data", ".", "-o", "out"),
+        ("depth-accuracy", "."),
+        ("order-control", "--scenes", 1),
+    ],
+)
+def test_without_the_extra_each_says_what_to_install(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "train", lambda *_, **__: pytest.fail("it began"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = call(*arguments)
+    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
+    assert 'pip install "napari-ois[train]"' in result.stderr
 
 
 def test_depth_accuracy_prints_sets_and_their_mean(monkeypatch, tmp_path):

@@ -68,7 +68,7 @@ def test_a_sheet_shows_the_mask_that_was_measured(found):
     for index, result in ((0, results["flood-fill"][0]), (1, results["flood-fill"][2])):
         sample = collection.read(index)
         predictor.set_image(sample.image)
-        mask = replay(predictor, result.points)
+        mask = replay(predictor, result.points, sample.image.shape[:2])
         true = sample.objects[0].target == 1
         assert np.count_nonzero(mask & true) / np.count_nonzero(mask | true) == pytest.approx(result.ious[-1])
 
@@ -105,6 +105,25 @@ def test_tables_have_the_papers_columns_and_mark_the_best():
     # over sets, with its interval; equal objects leave no doubt
     mean = dict(zip(rows[0], rows[2], strict=True))
     assert mean["5-mIoU"] == "**97.00** [97.00, 97.00]"
+
+
+def test_failures_are_counted_over_all_objects_and_averaged_over_sets():
+    results = {"m": results_of([[0.9, 0.9]] * 3) + results_of([[0.1, 0.1]], "b")}
+    text = markdown({"m": summarize(results["m"])}, results, "made data")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    cells = [dict(zip(rows[0], row, strict=True)) for row in (rows[2], rows[5])]
+    assert text.index("## Mean over sets") < text.index("## All objects")
+    assert [(each["1-mIoU"], each["NoF90"]) for each in cells] == [("50.00 [50.00, 50.00]", "0.5"), ("70.00", "1")]
+
+
+def test_objects_without_a_pixel_are_in_no_method_s_results(found):
+    campaign, _, results = found
+    journal = Journal(None, {}, 4)
+    for method, own in results.items():
+        for result in own[1:]:
+            journal.add(method, result)
+    left = bundle.results_by_method(campaign, journal)
+    assert left == {method: own[1:] for method, own in results.items()}
 
 
 def test_switches_are_compared_on_the_same_objects():

@@ -119,3 +119,18 @@ def test_damaged_and_several_coco_files_are_said(coco):
         path.write_text(text)
         with pytest.raises(InputError, match="no COCO file"):
             open_collection(path)
+
+
+def test_annotations_without_a_shape_or_a_pixel_are_left_out_and_said(coco):
+    path = coco / "annotations" / "instances_val2017.json"
+    content = json.loads(path.read_text())
+    sliver = [[2.6, 1, 2.9, 1, 2.9, 9, 2.6, 9]]  # between two columns of pixel centres
+    for number, shape in enumerate(([], None, [[]], sliver)):
+        content["annotations"].append({"id": 20 + number, "image_id": 3, "segmentation": shape})
+    path.write_text(json.dumps(content))
+    with pytest.warns(RuntimeWarning, match="3 annotations have no segmentation"):
+        collection = open_collection(coco)
+    assert collection.n_objects == 4
+    with pytest.warns(RuntimeWarning, match="annotation 23, covers no pixel"):
+        a, _ = collection
+    assert [entry.name for entry in a.objects] == ["11"]

@@ -153,3 +153,28 @@ def test_a_folder_without_any_object_is_said(plain):
     tifffile.imwrite(plain / "masks" / "a.tif", np.zeros((10, 12), np.uint8))
     with pytest.raises(InputError, match="no object to click"):
         EvalCollection(plain)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_highest_id_is_the_object_where_it_is_alone_and_ignored_beside_others(plain, dtype):
+    highest = np.iinfo(dtype).max
+    mask = np.zeros((10, 12), dtype)
+    mask[2:5, 2:6] = highest
+    tifffile.imwrite(plain / "masks" / "a.tif", mask)
+    (sample,) = open_collection(plain)
+    assert [entry.name for entry in sample.objects] == [str(highest)]
+    np.testing.assert_array_equal(sample.objects[0].target, mask > 0)
+    mask[7:9] = 1
+    tifffile.imwrite(plain / "masks" / "a.tif", mask)
+    (sample,) = open_collection(plain)
+    assert [entry.name for entry in sample.objects] == ["1"]
+    np.testing.assert_array_equal(sample.objects[0].target == 255, mask == highest)
+
+
+def test_negative_ids_are_ignored(plain):
+    labels = np.zeros((10, 12), np.int16)
+    labels[2:5], labels[7:9] = -1, 4
+    tifffile.imwrite(plain / "masks" / "a.tif", labels)
+    (sample,) = open_collection(plain)
+    assert [entry.name for entry in sample.objects] == ["4"]
+    assert np.count_nonzero(sample.objects[0].target == 255) == 36

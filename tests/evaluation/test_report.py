@@ -91,6 +91,9 @@ def test_summary_weighs_sets_alike():
     assert summary["sets"]["a"]["nof95"] == 2
     assert summary["mean_over_sets"]["iou_1"] == pytest.approx(0.6)
     assert summary["mean_over_sets"]["noc90"] == pytest.approx(2.0)
+    over = summary["over_objects"]  # each object alike, failures counted
+    assert (over["iou_1"], over["noc90"]) == pytest.approx((1.5 / 3, 7 / 3))
+    assert over["nof95"] == 2 and over.keys() == summary["mean_over_sets"].keys()
     assert summary["seconds_per_click"] == pytest.approx(1.5 / 9)
     assert summary["curves"]["a"] == pytest.approx([0.3, 0.5, 0.8])
     assert summary["curves"]["mean over sets"] == pytest.approx([0.6, 0.725, 0.9])
@@ -103,13 +106,14 @@ def test_summary_weighs_sets_alike():
 
 
 def test_json_and_table_tell_the_same(tmp_path):
-    summary = summarize(results_of([("a", [0.25] * 20), ("b", [0.75] * 20)]))
+    summary = summarize(results_of([("a", [0.25] * 20), ("b", [0.75] * 20), ("b", [0.75] * 20)]))
     write_json(summary, tmp_path / "summary.json")
     assert json.loads((tmp_path / "summary.json").read_text(encoding="utf-8")) == summary
     lines = format_table(summary).splitlines()
     assert lines[0].split() == ["set", "objects", "IoU@1", "IoU@3", "IoU@5", "NoC85", "NoC90"]
     assert lines[2].split() == ["a", "1", "0.250", "0.250", "0.250", "20.00", "20.00"]
-    assert lines[-2].split()[3:] == ["2", "0.500", "0.500", "0.500", "20.00", "20.00"]
+    assert lines[-3].split() == ["all", "objects", "3", *["0.583"] * 3, "20.00", "20.00"]
+    assert lines[-2].split()[3:] == ["3", "0.500", "0.500", "0.500", "20.00", "20.00"]
 
 
 def test_seconds_count_an_image_once():
@@ -129,6 +133,7 @@ def test_comparison_marks_the_best_of_each_line():
     assert rows["b"] == ["0.900*"] * 3 + ["0.100"] * 3
     mean = next(line for line in lines if line.startswith("mean over sets"))
     assert mean.split()[3:] == ["2", *["0.700*"] * 3, *["0.350"] * 3]
+    assert lines[lines.index(mean) - 1].split()[:3] == ["all", "objects", "2"]
     assert "NoC90 3.00" in next(line for line in lines if line.startswith("good:"))
 
 

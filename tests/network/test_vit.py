@@ -1,4 +1,4 @@
-"""The ViT presets are Depth Anything V2 to the last digit, with a second decoder that prompts enter."""
+"""The ViT presets are transformers' Depth Anything V2 to the last digit, with a second decoder that prompts enter."""
 
 from __future__ import annotations
 

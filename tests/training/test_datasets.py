@@ -10,6 +10,7 @@ import pytest
 cv2 = pytest.importorskip("cv2", reason="training needs the extra 'train'")
 
 from napari_ois.errors import InputError  # noqa: E402
+from napari_ois.segmentation.colour import to_plane  # noqa: E402
 from napari_ois.training.batches import BatchStream, Phase  # noqa: E402
 from napari_ois.training.datasets import licensed, nearness, read_image, read_manifest  # noqa: E402
 from napari_ois.training.packing import load_pack, pack, packed_size  # noqa: E402
@@ -110,6 +111,23 @@ def test_read_image_has_one_convention_for_ids_and_depth(collection):
     assert np.unique(read_image(large)[1]).tolist() == [0, 255, 300, 65535]
 
 
+def test_grey_is_stretched_as_in_use_and_colours_stay_as_filed(collection):
+    rng = np.random.default_rng(1)
+    pictures = {
+        "dark": rng.integers(3, 20, (30, 40)).astype(np.uint8),
+        "colour": rng.integers(3, 20, (30, 40, 3)).astype(np.uint8),
+        "deep": rng.integers(300, 2000, (30, 40, 3)).astype(np.uint16),
+    }
+    for name, picture in pictures.items():
+        assert cv2.imwrite(str(collection / f"{name}.png"), picture if picture.ndim == 2 else picture[..., ::-1])
+    write_manifest(collection, [row(name, mask=False, kind="none") for name in pictures])
+    dark, colour, deep = (read_image(item)[0] for item in read_manifest(collection))
+    np.testing.assert_array_equal(dark, np.round(255 * to_plane(pictures["dark"])))
+    assert dark.min() == 0 and dark.max() == 255
+    np.testing.assert_array_equal(colour, pictures["colour"])
+    np.testing.assert_array_equal(deep, np.round(255 * to_plane(pictures["deep"])))
+
+
 def test_nearness_without_a_known_pixel_is_unknown():
     assert not nearness(np.zeros((4, 5), np.uint16), distance=True).any()
 
@@ -202,9 +220,10 @@ def test_unfinished_or_damaged_pack_is_refused(collection, tmp_path):
     out = tmp_path / "pack"
     pack(collection, out, progress=False)
     index = out / "index.json"
-    index.write_text(json.dumps({"format": 99, "images": []}), encoding="utf-8")
-    with pytest.raises(InputError, match="another format"):
-        load_pack(out)
+    for number in (1, 99):  # of 1, grey images lie there as filed
+        index.write_text(json.dumps({"format": number, "images": []}), encoding="utf-8")
+        with pytest.raises(InputError, match="another format"):
+            load_pack(out)
     index.write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match="damaged"):
         load_pack(out)

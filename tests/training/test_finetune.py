@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("cv2", reason="training needs the extra 'train'")
 
-from napari_ois.checkpoints import load_model, read_checkpoint, save_checkpoint
+from napari_ois.checkpoints import load_model, read_checkpoint, save_checkpoint, user_folder
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import build
 from napari_ois.segmentation.predictor import Predictor
@@ -89,6 +90,8 @@ def test_what_got_better_and_what_did_not_have_other_names(data, tmp_path, start
     out = tmp_path / "out"
     good = tuned(data, out, start)
     assert good.better and good.path == out / GOOD and str(out / GOOD) in format_report(good)
+    assert str(user_folder()) in format_report(good)  # where the viewer looks
+    assert str(user_folder()) not in format_report(replace(good, better=False))
     kept = (out / GOOD).read_bytes()
     bad = tuned(data, out, start, seed=1)
     assert not bad.better and bad.path == out / BAD
@@ -141,3 +144,12 @@ def test_windows_lie_around_the_size_that_is_used():
     assert [size for size, _ in ((phase.size, phase.images), *phase.turns)] == [1022, 882, 1162]
     (phase,) = recipe_of("ois-compact", 40).phases
     assert min(size for size, _ in ((phase.size, phase.images), *phase.turns)) == 32
+
+
+def test_a_gpu_without_bf16_trains_in_full_precision_unless_asked_otherwise(monkeypatch):
+    monkeypatch.setattr(tuning, "choose_device", torch.device)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: False)
+    assert tuning._place("cuda:0", "auto").dtype == torch.float32
+    for precision in ("half", "fp16"):
+        with pytest.raises(InputError, match="fp16"):
+            tuning._place("cuda:0", precision)

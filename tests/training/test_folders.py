@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from torch.utils.data import DataLoader
 
 pytest.importorskip("cv2", reason="training needs the extra 'train'")
 
 from napari_ois.errors import InputError
-from napari_ois.training.batches import BatchStream, Phase
+from napari_ois.evaluation.folders import HQSEG_VALIDATION
+from napari_ois.evaluation.readers import EvalCollection
+from napari_ois.training.batches import BatchStream, Phase, as_is, in_sentences
 from napari_ois.training.datasets import read_image
+from napari_ois.training.dev import dev_images
 from napari_ois.training.folders import HQSEG44K, read_collection
 from napari_ois.training.recipe import recipe_for
 from napari_ois.training.run import real_images
@@ -92,8 +96,19 @@ def test_ids_come_in_any_usual_format(tmp_path, kind):
     _, ids, _ = read_image(item)
     assert ids.dtype == np.uint16
     np.testing.assert_array_equal(ids == 1, labels() == 7)
-    np.testing.assert_array_equal(ids == 2, labels() == 255)
-    np.testing.assert_array_equal(ids == 65535, (labels() == 0) & (kind == "npy"))
+    # in 8 bits, 255 beside other ids is ignored
+    bytes_ = kind in ("png", "palette")
+    np.testing.assert_array_equal(ids == 2, (labels() == 255) & (not bytes_))
+    np.testing.assert_array_equal(ids == 65535, labels() == 255 if bytes_ else (labels() == 0) & (kind == "npy"))
+
+
+def test_the_highest_id_alone_is_the_object_as_the_evaluation_has_it(tmp_path):
+    save(tmp_path / "images" / "one.png", picture())
+    save(tmp_path / "masks" / "one.png", np.where(labels() > 0, 255, 0).astype(np.uint8))
+    _, ids, _ = read_image(read_collection(tmp_path)[0])
+    np.testing.assert_array_equal(ids, labels() > 0)
+    (seen,) = EvalCollection(tmp_path)
+    np.testing.assert_array_equal(seen.objects[0].target, ids)
 
 
 def test_images_of_any_depth_of_grey_come_as_the_network_sees_them(tmp_path):
@@ -197,3 +212,38 @@ def test_whole_images_stay_aligned_and_lie_in_the_corner():
     assert 0 < turned < 20
     with pytest.raises(InputError, match="no object"):
         sample_whole(np.random.default_rng(0), rgb, np.zeros_like(ids), size=60)
+
+
+def test_the_published_sets_are_measured_on_their_own_images_and_not_on_those_of_training(hqseg, tmp_path):
+    for images, masks in HQSEG_VALIDATION.values():
+        save(hqseg / images / "v.jpg", picture())
+        save(hqseg / masks / "v.png", labels())
+    measured = dev_images(hqseg)
+    assert measured.sets == list(HQSEG_VALIDATION) and measured.n_objects == 4
+    save(tmp_path / "davis" / "img" / "one.jpg", picture())
+    save(tmp_path / "davis" / "gt" / "one.png", labels())
+    assert dev_images(tmp_path / "davis").n_objects == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_file_stops_the_training_and_is_named(tmp_path, workers):
+    save(tmp_path / "images" / "good.png", picture())
+    save(tmp_path / "masks" / "good.png", labels())
+    save(tmp_path / "masks" / "bad.png", labels())
+    (tmp_path / "images" / "bad.png").write_bytes(b"nothing")
+    source = Files(read_collection(tmp_path), longest=60)
+    stream = BatchStream(source, None, phases=[Phase(1.0, 32, 8)], steps=1)
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=workers, collate_fn=as_is,
+        multiprocessing_context="spawn" if workers else None,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"^[^\n]*bad\.png cannot be read[^\n]*$"):
+        list(in_sentences(loader))
+
+
+def test_images_without_an_object_are_drawn_again(tmp_path):
+    for name, ids in (("good", labels()), ("empty", labels() * 0)):
+        save(tmp_path / "images" / f"{name}.png", picture())
+        save(tmp_path / "masks" / f"{name}.png", ids)
+    source = Files(read_collection(tmp_path), longest=60)
+    assert len(BatchStream(source, None, phases=[Phase(1.0, 32, 8)], steps=1)[0].targets) >= 8

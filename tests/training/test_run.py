@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_ois.errors import InputError
 from napari_ois.training.batches import Phase
 from napari_ois.training.recipe import Recipe
-from napari_ois.training.run import made_scenes, surface_textures, train
+from napari_ois.training.run import made_scenes, packed_images, surface_textures, train
 from napari_ois.training.scenes import load_cache
 
 TINY = Recipe(steps=2, phases=(Phase(1.0, 64, 2),), warmup=1)
@@ -33,6 +36,40 @@ def test_scenes_left_half_made_are_made_again(tmp_path):
     load_cache(folder, writable=True).rgb[:] = 0
     made_scenes(folder, 2, (), workers=1)
     assert load_cache(folder).rgb.any()
+
+
+def test_scenes_with_other_surfaces_are_refused_but_not_those_of_which_nobody_knows(tmp_path):
+    one, other = ([np.full((40, 40, 3), value, np.uint8)] for value in (7, 9))
+    folder = made_scenes(tmp_path / "scenes", 2, one, workers=1)
+    assert made_scenes(folder, 2, one, workers=1) == folder
+    for textures, count in ((other, 2), ((), 3)):
+        with pytest.raises(InputError, match="other photographs; name another cache"):
+            made_scenes(folder, count, textures, workers=1)
+    assert len(load_cache(folder)) == 2
+    (folder / "complete").write_text("")  # as versions before wrote it
+    assert made_scenes(folder, 2, other, workers=1) == folder
+
+
+def test_a_pack_of_another_collection_is_refused(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (40, 30)).save(tmp_path / name / "a.png")
+        (tmp_path / name / "MANIFEST.csv").write_text(
+            "set,image,mask,depth,depth_kind,width,height,kind,union_ok,licence_class\n"
+            "a,a.png,,,,40,30,none,0,permissive\n"
+        )
+    cache = tmp_path / "cache"
+    assert packed_images(tmp_path / "one", cache) == packed_images(tmp_path / "one", cache) == cache
+    with pytest.raises(InputError, match="another collection"):
+        packed_images(tmp_path / "two", cache)
+    with (tmp_path / "one" / "MANIFEST.csv").open("a") as stream:
+        stream.write("b,a.png,,,,40,30,none,0,permissive\n")
+    with pytest.raises(InputError, match="another state of"):
+        packed_images(tmp_path / "one", cache)
+    index = json.loads((cache / "index.json").read_text())
+    del index["source"]
+    (cache / "index.json").write_text(json.dumps(index))
+    assert packed_images(tmp_path / "two", cache) == cache  # nobody knows
 
 
 def test_training_needs_something_to_learn_from(tmp_path):

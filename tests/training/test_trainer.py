@@ -234,3 +234,17 @@ def test_a_borrowed_encoder_stays_and_all_else_begins_anew(tmp_path, scenes):
     assert not torch.equal(begun["dense.convolution.weight"][:, :2], lent["dense.convolution.weight"][:, :2])
     with pytest.raises(InputError, match="no model to borrow"):
         Trainer(recipe, tmp_path / "third", pack=None, scenes=scenes)
+
+
+def test_no_two_draws_of_a_step_begin_alike(tmp_path, scenes, monkeypatch):
+    trainer = Trainer(RECIPE, tmp_path, pack=None, scenes=scenes)
+    stream = BatchStream(None, scenes, phases=[Phase(1.0, 32, 4)], steps=1, seed=RECIPE.seed)
+    begun, plainly = [], np.random.default_rng
+
+    def listening(seed):
+        begun.append(tuple(np.random.SeedSequence(seed).generate_state(4)))
+        return plainly(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", listening)
+    teach(trainer.model, stream[0], RECIPE, 0)
+    assert len(set(begun)) == len(begun) > 8

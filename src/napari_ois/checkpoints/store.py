@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def save_checkpoint(
     Raises
     ------
     WeightsError
-        If there is no preset of that name, or a tensor is not finite.
+        If there is no preset of that name, a tensor is not finite, or the file cannot be written.
     """
     path = Path(path)
     header = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
@@ -112,11 +113,16 @@ def save_checkpoint(
         if not bool(torch.isfinite(value).all()):
             raise WeightsError(f"{name} holds values that are no numbers; the training has failed.")
         tensors[name] = _stored(value, half).contiguous().clone()
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    # safetensors' own file can be read by its owner only; a model in a package must be readable by all.
-    temporary.write_bytes(serialize(tensors, metadata=header))
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # safetensors' own file can be read by its owner only; a model in a package must be readable by all.
+        temporary.write_bytes(serialize(tensors, metadata=header))
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise WeightsError(f"{path} cannot be written ({error.strerror}); choose another file.") from error
     return path
 
 

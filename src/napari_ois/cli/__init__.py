@@ -56,7 +56,7 @@ main.add_command(export)
 @click.option("--revision", help="Branch, tag or commit to fetch.")
 def models(as_json: bool, fetch: str | None, revision: str | None) -> None:
     """List the models: what is here, parameters, licence, size, hash."""
-    from napari_ois.checkpoints import fetch_depth_weights, list_models
+    from napari_ois.checkpoints import fetch_depth_weights, list_models, user_folder
 
     if fetch is not None:
         # The licence is shown before anything is downloaded.
@@ -75,6 +75,7 @@ def models(as_json: bool, fetch: str | None, revision: str | None) -> None:
             click.echo(f"    sha256 {info.sha256}")
         if info.note:
             click.echo(f"    {info.note}")
+    click.echo(f"Checkpoints of your own are listed from {user_folder()}")
 
 
 @main.command()

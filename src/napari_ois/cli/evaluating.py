@@ -68,7 +68,8 @@ def evaluate(
 
     if report is not None:
         check_target(report)
-    collection = EvalCollection(*data, sets=sets or None, per_set=limit)
+    with spoken_warnings():
+        collection = EvalCollection(*data, sets=sets or None, per_set=limit)
     methods = [Method(name, device, precision, input_size) for name in names or (model,)]
     campaign = Campaign(methods, collection, max_clicks, measured_depth)
     # All are made before the first click: what is missing is said now, not after hours.

@@ -20,10 +20,11 @@ from napari_ois.cli.parts import compile_option, load_predictor, model_options, 
 def precompute(
     image: Path, channel_axis: int | None, folder: Path | None, limit: float, model: str, device: str, **options: Any
 ) -> None:
-    """Embed every plane of IMAGE and keep that on disk, for the viewer and for scripts with cache=.
+    """Embed every plane of IMAGE and keep that on disk, for scripts with cache= and, of large models, for the viewer.
 
-    IMAGE is a file, or an OME-Zarr; planes are read one by one. A plane that is kept already takes no time, so an
-    interrupted run goes on where it was. When the limit is reached, what was used longest ago is deleted.
+    The viewer looks there for models of over 20 million parameters; a small one it embeds at once. IMAGE is a file,
+    or an OME-Zarr; planes are read one by one. A plane that is kept already takes no time, so an interrupted run goes
+    on where it was. When the limit is reached, what was used longest ago is deleted.
     """
     from napari_ois.segmentation.embedding_cache import EmbeddingCache
     from napari_ois.segmentation.embedding_store import default_folder

@@ -67,13 +67,14 @@ def propagate(
     to look at) and session.json, which napari-ois replay and the viewer take.
     """
     from napari_ois.annotation import StackObject
-    from napari_ois.annotation.stack_answers import SliceAnswers
+    from napari_ois.annotation.stack_answers import SliceAnswers, check_planes
     from napari_ois.segmentation.files import check_target
     from napari_ois.segmentation.stack_files import open_stack
     from napari_ois.segmentation.stack_planes import StackPlanes
 
     check_target(output)
     planes = StackPlanes.of(open_stack(stack, axis), axis, channel_axis)
+    check_planes(planes.shape)
     clicks = _clicks_by_slice(ctx.meta["order"], positive, negative, planes)
     found = StackObject(first or 0, len(planes) - 1 if last is None else min(last, len(planes) - 1))
     with progress_bar(len(planes), "propagate") as step, spoken_warnings():

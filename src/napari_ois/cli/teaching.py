@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,6 +10,13 @@ from pathlib import Path
 import click
 
 from napari_ois.cli.parts import compile_option, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.errors import InputError
+
+
+def _check_extra() -> None:
+    """Say what is missing before anything is loaded; made scenes need it too."""
+    if importlib.util.find_spec("cv2") is None:
+        raise InputError('Training needs OpenCV; run: pip install "napari-ois[train]".')
 
 
 @click.command()
@@ -18,7 +26,7 @@ from napari_ois.cli.parts import compile_option, load_predictor, model_options, 
 @click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
 @click.option("--encoder", is_flag=True, help="Train the image encoder too; slower, for images of a new kind.")
 @click.option("--holdout", default=0.2, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True))
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", default="auto", show_default=True, help="auto, fp32, half, bf16, fp16.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report for programs.")
@@ -39,6 +47,7 @@ def finetune(
     Part of the images is kept back; on it, clicks are counted before and after. --minutes are of training;
     counting comes on top. A checkpoint that did not get better is written under a name that says so.
     """
+    _check_extra()
     from napari_ois.training import finetune as tuning
 
     with progress_bar(1000, "fine-tuning") as step, spoken_warnings():
@@ -77,6 +86,7 @@ def depth_accuracy(
 
     DATA holds a MANIFEST.csv that names depth images. Half is chance.
     """
+    _check_extra()
     from napari_ois.training import depth_check as check
 
     items = check.images_with_depth(data)
@@ -106,6 +116,7 @@ def order_control(
 
     On made scenes that no training has seen. A model that ignores order scores the same in all three.
     """
+    _check_extra()
     from napari_ois.training import order_control as control
 
     predictor = load_predictor(model, device, precision, input_size, compiled)
@@ -122,7 +133,7 @@ def order_control(
 @click.option("--steps", type=click.IntRange(1), help="Length; by default the recipe's.")
 @click.option("--batch", type=click.IntRange(1), help="Windows in a batch; by default the recipe's.")
 @click.option("--optimizer", help="adam or muon; by default the recipe's.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--depth-weights", type=click.Path(path_type=Path), help="Depth Anything V2 weights, for ViT.")
 @click.option("--start", help="Model or checkpoint to start from, instead of random weights.")
 @click.option("--borrowed", is_flag=True, help="Take encoder and depth from --start and leave them; begin the rest.")
@@ -168,6 +179,7 @@ def train(
     Learns from made scenes and, with --data, from real images. The folder holds checkpoints and a log.
     On several GPUs, which divide the batch: accelerate launch --num_processes N --no_python napari-ois train ...
     """
+    _check_extra()
     from napari_ois.checkpoints import export
     from napari_ois.evaluation.methods import read_switches
     from napari_ois.network import PRESETS
@@ -179,6 +191,9 @@ def train(
 
     if borrowed and start is None:
         raise click.UsageError("--borrowed needs --start, the model to take the encoder from.")
+    # after hours of training it would be too late
+    if target is not None and (target.suffix != ".safetensors" or target.is_dir()):
+        raise click.UsageError(f"--export {target} is no file that ends in .safetensors.")
     for folder in (output, None if target is None else target.parent):
         if folder is not None:
             check_target(folder)

@@ -26,11 +26,10 @@ from napari_ois.segmentation.files import whole_folder
 
 
 def results_by_method(campaign: Campaign, journal: Journal) -> dict[str, list[ObjectResult]]:
-    """Results in the collection's order, the same objects for every method."""
+    """Results in the collection's order, the same objects for every method; none of those that cover no pixel."""
+    keys = [(entry.set, entry.image, entry.object) for entry in campaign.collection.entries]
     return {
-        method.name: [
-            journal.results[method.name, entry.set, entry.image, entry.object] for entry in campaign.collection.entries
-        ]
+        method.name: [journal.results[method.name, *key] for key in keys if (method.name, *key) in journal.results]
         for method in campaign.methods
     }
 

@@ -1,12 +1,13 @@
 """Rule: a COCO file's shapes are drawn as its format says, polygons and both kinds of run lengths.
 
 Run lengths go down the columns and alternate between background and object, background first. Annotations
-of crowds are left out: they are no single object.
+of crowds are left out: they are no single object. So are, with a warning, those without a shape: boxes alone.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ def list_coco(path: Path) -> list[Entry]:
     ------
     InputError
         When there are several files, it is no COCO file, or images are missing or damaged: which ones.
+
+    Warns
+    -----
+    RuntimeWarning
+        When annotations have an empty segmentation: how many.
     """
     files = find_coco(path)
     if len(files) > 1:
@@ -51,12 +57,17 @@ def list_coco(path: Path) -> list[Entry]:
         content = json.loads(file.read_text(encoding="utf-8"))
         pictures = {picture["id"]: str(picture["file_name"]) for picture in content["images"]}
         objects = [
-            (str(each["id"]), pictures[each["image_id"]], each["segmentation"])
+            (str(each["id"]), pictures[each["image_id"]], each.get("segmentation"))
             for each in content["annotations"]
             if not each.get("iscrowd", 0)
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is no COCO file of instances: images, annotations or their ids are wrong.") from error
+    if without := sum(_is_empty(shape) for _, _, shape in objects):
+        objects = [each for each in objects if not _is_empty(each[2])]
+        warnings.warn(
+            f"{file}: {without} annotations have no segmentation and are left out.", RuntimeWarning, stacklevel=2
+        )
     # In the file's order of images, so that an image's objects stand together.
     place = {name: index for index, name in enumerate(pictures.values())}
     objects.sort(key=lambda each: place[each[1]])
@@ -69,6 +80,10 @@ def list_coco(path: Path) -> list[Entry]:
         for key, name, shape in objects
         if (found := paths[name]) is not None
     ]
+
+
+def _is_empty(shape: Any) -> bool:
+    return shape is None or (isinstance(shape, list) and not any(shape))
 
 
 def _find_image(file: Path, name: str) -> Path | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_ois.errors import InputError
 from napari_ois.evaluation.samples import Entry
-from napari_ois.evaluation.targets import BinaryTarget, LabelTarget, ignored_label, read_labels
+from napari_ois.evaluation.targets import BinaryTarget, LabelTarget, ignored_ids, read_labels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy")
 HQSEG_VALIDATION = {
@@ -47,7 +47,7 @@ def list_davis(folder: Path) -> list[Entry]:
 
 
 def list_plain(folder: Path) -> list[Entry]:
-    """List `images` and `masks`: label maps, every id but 0 and the ignored one is an object.
+    """List `images` and `masks`: label maps, every id but 0 and those of :func:`ignored_ids` is an object.
 
     Raises
     ------
@@ -59,10 +59,9 @@ def list_plain(folder: Path) -> list[Entry]:
     check_files(pairs, folder, depths.values())
     entries = []
     for image, mask in pairs:
-        labels = read_labels(mask)
-        for label in np.unique(labels):
-            if label not in (0, ignored_label(labels.dtype)):
-                entries.append(_entry(folder, image, str(label), LabelTarget(mask, str(label)), depths))
+        ids = np.unique(read_labels(mask))
+        for label in ids[(ids != 0) & ~ignored_ids(ids)]:
+            entries.append(_entry(folder, image, str(label), LabelTarget(mask, str(label)), depths))
     return entries
 
 

@@ -18,11 +18,13 @@ from napari_ois.evaluation.run import BOUNDARY_CLICKS, ObjectResult
 
 CLICKS = (1, 3, 5)
 MEAN = "mean over sets"
+ALL = "all objects"
+_TOTALS = {ALL: "over_objects", MEAN: "mean_over_sets"}
 _TABLE = ("iou_1", "iou_3", "iou_5", "noc85", "noc90")
 
 
 def summarize(results: Sequence[ObjectResult]) -> dict[str, Any]:
-    """Figures of each set and their mean over sets.
+    """Figures of each set, over all objects, and their mean over sets.
 
     Parameters
     ----------
@@ -34,9 +36,10 @@ def summarize(results: Sequence[ObjectResult]) -> dict[str, Any]:
     dict
         `max_clicks`; `objects`; `sets`: {name: {domain, objects, iou_1, iou_3, iou_5, biou_1, biou_3,
         biou_5 (boundary IoU, where measured), noc85, noc90, noc95, nof85, nof90, nof95}};
-        `mean_over_sets`: the same figures; `intervals`: {name of a set or "mean over sets": {figure:
-        [low, high]}}, 95 % by bootstrap over objects; `curves`: {the same names: mean IoU after click
-        1, 2, ...}; `seconds_per_click` (in `predict`) and `seconds_per_click_with_embedding`. Clicks
+        `over_objects`: the same figures of all objects, as papers count HQSeg-44K's (NoF is their number);
+        `mean_over_sets`: the same figures, each set weighing alike; `intervals`: {name of a set or "mean over
+        sets": {figure: [low, high]}}, 95 % by bootstrap over objects; `curves`: {the same names: mean IoU after
+        click 1, 2, ...}; `seconds_per_click` (in `predict`) and `seconds_per_click_with_embedding`. Clicks
         beyond `max_clicks` have no IoU figure. Everything can be written as JSON.
 
     Raises
@@ -69,6 +72,7 @@ def summarize(results: Sequence[ObjectResult]) -> dict[str, Any]:
         "max_clicks": budget,
         "objects": len(results),
         "sets": sets,
+        "over_objects": _over_objects(values, sets),
         "mean_over_sets": mean,
         "intervals": intervals,
         "curves": curves,
@@ -98,8 +102,13 @@ def write_json(summary: dict[str, Any], path: str | Path) -> None:
     Path(path).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
+def figures_of(summary: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """Figures of a set, or of what is over the sets: :data:`ALL` or :data:`MEAN`."""
+    return summary[_TOTALS[title]] if title in _TOTALS else summary["sets"][title]
+
+
 def format_table(summary: dict[str, Any]) -> str:
-    """Text table of a summary: a line a set, the mean over sets last."""
+    """Text table of a summary: a line a set, then all objects, the mean over sets last."""
     shown = [name for name in _TABLE if name in summary["mean_over_sets"]]
     width = max(len(name) for name in (MEAN, *summary["sets"]))
     head = f"{'set':<{width}}  objects" + "".join(f"  {_title(name):>6}" for name in shown)
@@ -107,8 +116,8 @@ def format_table(summary: dict[str, Any]) -> str:
     for name, figures in summary["sets"].items():
         lines.append(_line(name, figures["objects"], figures, shown, width))
     lines.append("-" * len(head))
-    mean = summary["mean_over_sets"]
-    lines.append(_line(MEAN, summary["objects"], mean, shown, width))
+    for title in _TOTALS:
+        lines.append(_line(title, summary["objects"], figures_of(summary, title), shown, width))
     lines.append(f"NoC: clicks until the IoU is reached, {summary['max_clicks']} if never.")
     return "\n".join(lines)
 
@@ -123,12 +132,12 @@ def format_comparison(summaries: Mapping[str, dict[str, Any]]) -> str:
     names = "".join(f"{name:>{cell * len(shown)}}" for name in summaries)
     head = start + "".join(f"{_title(name):>{cell}}" for name in shown) * len(summaries)
     lines = [" " * len(start) + names, head, "-" * len(head)]
-    for title in (*first["sets"], MEAN):
-        rows = [s["mean_over_sets"] if title == MEAN else s["sets"][title] for s in summaries.values()]
+    for title in (*first["sets"], *_TOTALS):
+        rows = [figures_of(summary, title) for summary in summaries.values()]
         best = {name: max(row[name] for row in rows) for name in shown}
-        count = first["objects"] if title == MEAN else rows[0]["objects"]
+        count = rows[0].get("objects", first["objects"])
         cells = [f"{row[n]:.3f}{'*' if row[n] == best[n] else ' '}" for row in rows for n in shown]
-        if title == MEAN:
+        if title == ALL:
             lines.append("-" * len(head))
         lines.append(f"{title:<{width}}  {count:>7}" + "".join(f"{text:>{cell}}" for text in cells))
     lines.append("")
@@ -149,6 +158,13 @@ def _figures(members: list[ObjectResult], values: dict[str, dict[str, list[float
         needed = [int(value) for value in values[f"noc{percent}"][name]]
         figures[f"nof{percent}"] = nof(needed, budget=budget)
     return figures
+
+
+def _over_objects(values: dict[str, dict[str, list[float]]], sets: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Figures in which each object weighs as much as another, whichever set it is of."""
+    pooled = {name: [v for own in per_set.values() for v in own] for name, per_set in values.items()}
+    figures = {name: sum(own) / len(own) for name, own in pooled.items()}
+    return figures | {f"nof{percent}": sum(each[f"nof{percent}"] for each in sets.values()) for percent in THRESHOLDS}
 
 
 def _budget(results: Sequence[ObjectResult]) -> int:

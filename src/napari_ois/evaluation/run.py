@@ -24,7 +24,35 @@ class ClickPredictor(Protocol):
         """Embed an image."""
 
     def predict(self, points: np.ndarray, labels: np.ndarray, previous: Any = None) -> Any:
-        """Answer all clicks so far with an object that has `mask` (H, W) bool and `state`."""
+        """Answer all clicks so far with an object that has `mask` and `state`; see :func:`whole_mask`."""
+
+
+def whole_mask(prediction: Any, shape: tuple[int, int]) -> np.ndarray:
+    """The mask at the image's size: of a large image an answer covers a region, in cells of one or more pixels.
+
+    Parameters
+    ----------
+    prediction : what a :class:`ClickPredictor` answers
+    shape : (int, int)
+        Rows and columns of the image.
+
+    Returns
+    -------
+    (H, W) bool
+        False outside of the region.
+    """
+    frame = getattr(prediction.state, "frame", None)
+    if frame is None:
+        return prediction.mask
+    view = frame.view
+    # the cell that each pixel's centre lies in
+    rows, columns = (
+        (2 * np.arange(pixels) + 1) * cells // (2 * pixels)
+        for pixels, cells in zip(view.shape, frame.shape, strict=True)
+    )
+    whole = np.zeros(shape, bool)
+    whole[view.rows, view.columns] = prediction.mask[np.ix_(rows, columns)]
+    return whole
 
 
 @dataclass(frozen=True)
@@ -151,7 +179,8 @@ class _Witness:
         prediction = self._predictor.predict(points, labels, previous=state)
         self.seconds += time.perf_counter() - start
         self.points = tuple((int(r), int(c), int(k)) for (r, c), k in zip(points, labels, strict=True))
+        mask = whole_mask(prediction, (self._target.shape[0], self._target.shape[1]))
         if self.clicks in BOUNDARY_CLICKS:
-            self._boundary[self.clicks] = boundary_iou(prediction.mask, self._target)
-        self._last = prediction.mask
-        return prediction.mask, prediction.state
+            self._boundary[self.clicks] = boundary_iou(mask, self._target)
+        self._last = mask
+        return mask, prediction.state

@@ -140,17 +140,32 @@ class Collection:
         names : sequence of (set, object), optional
             Only these objects of it.
 
+        Returns
+        -------
+        EvalImage
+            Without the objects that cover no pixel.
+
         Raises
         ------
         InputError
             When a file is missing or damaged, or an object is not in its mask.
+
+        Warns
+        -----
+        RuntimeWarning
+            When a shape covers no pixel.
         """
         entries = [e for e in self.entries_of(index) if names is None or (e.set, e.object) in names]
         first = self.entries_of(index)[0]
         image = read_image(first.path)
         shape = (image.shape[0], image.shape[1])
         cache: Cache = {}
-        objects = [EvalObject(e.object, e.target.read(shape, cache), e.set, e.domain) for e in entries]
+        targets = [e.target.read(shape, cache) for e in entries]
+        objects = [
+            EvalObject(e.object, target, e.set, e.domain)
+            for e, target in zip(entries, targets, strict=True)
+            if target is not None
+        ]
         near = None
         if first.depth is not None:
             distances = read_image(first.depth)

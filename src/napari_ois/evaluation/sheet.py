@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage.segmentation import find_boundaries
 
 from napari_ois.evaluation.metrics import IGNORE
-from napari_ois.evaluation.run import ClickPredictor, ObjectResult
+from napari_ois.evaluation.run import ClickPredictor, ObjectResult, whole_mask
 from napari_ois.evaluation.samples import Collection, EvalImage
 from napari_ois.segmentation.colour import to_plane
 from napari_ois.segmentation.image import resize
@@ -74,22 +74,24 @@ def draw_sheet(
     for kind, result in choose(results, clicks=clicks, count=count):
         sample = collection.read(places[result.set, result.image], [(result.set, result.object)])
         predictor.set_image(sample.image, depth=sample.depth if measured_depth else None)
-        mask = replay(predictor, result.points[:clicks])
+        mask = replay(predictor, result.points[:clicks], (sample.image.shape[0], sample.image.shape[1]))
         iou = result.ious[min(clicks, len(result.ious)) - 1]
         caption = f"{kind}: {result.set} {result.object}\nIoU {iou:.2f} after {min(clicks, result.clicks)} clicks"
         tiles.append((_tile(sample, mask, result.points[:clicks]), caption))
     return _arrange(tiles, count)
 
 
-def replay(predictor: ClickPredictor, points: Sequence[tuple[int, int, int]]) -> NDArray[np.bool_]:
-    """Make the clicks one after the other, as the run did; the image must be set."""
+def replay(
+    predictor: ClickPredictor, points: Sequence[tuple[int, int, int]], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Make the clicks one after the other, as the run did; the image, of this shape, must be set."""
     answer: Any = None
     for number in range(1, len(points) + 1):
         given = np.array(points[:number])
         answer = predictor.predict(
             given[:, :2].astype(np.float32), given[:, 2], previous=None if answer is None else answer.state
         )
-    return answer.mask
+    return whole_mask(answer, shape)
 
 
 def _tile(sample: EvalImage, mask: NDArray[np.bool_], points: Sequence[tuple[int, int, int]]) -> Image.Image:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from napari_ois.errors import OISError
 from napari_ois.evaluation.methods import CLASSICAL, Method, load_network, parse_model
 from napari_ois.evaluation.protocol import evaluate_object
-from napari_ois.evaluation.run import ClickPredictor
+from napari_ois.evaluation.run import ClickPredictor, whole_mask
 from napari_ois.evaluation.samples import EvalImage
 from napari_ois.segmentation.everything import BATCH, GRID, grid_points
 from napari_ois.segmentation.predictor import Predictor
@@ -111,7 +111,7 @@ def _click_loop(
     predictor: ClickPredictor, images: Sequence[EvalImage], max_clicks: int, finish: Callable[[], None]
 ) -> tuple[int, float, float]:
     """Run the robot; clicks made, seconds in `predict`, seconds in all."""
-    clicks, inside = 0, 0.0
+    clicks, inside, shape = 0, 0.0, (0, 0)
 
     def answer(points: NDArray[Any], labels: NDArray[Any], state: Any) -> tuple[NDArray[Any], Any]:
         nonlocal clicks, inside
@@ -119,10 +119,11 @@ def _click_loop(
         prediction = predictor.predict(points, labels, previous=state)
         inside += time.perf_counter() - before
         clicks += 1
-        return prediction.mask, prediction.state
+        return whole_mask(prediction, shape), prediction.state
 
     start = time.perf_counter()
     for sample in images:
+        shape = (sample.image.shape[0], sample.image.shape[1])
         predictor.set_image(sample.image)
         for entry in sample.objects:
             evaluate_object(answer, entry.target, max_clicks)

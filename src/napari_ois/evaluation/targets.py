@@ -1,11 +1,13 @@
 """Rule: a target says where its object's pixels are written, and is read only when its turn comes.
 
 Each kind is a small frozen record, so that it can be sent to another process. In label maps 255
-(8 bit) or 65535 (16 bit and more) is ignored.
+(8 bit) or 65535 (16 bit and more) is ignored, and so are negative ids, unless it is named as an object:
+by a manifest, or as the only id of a file, which then is a mask of 0 and 255 (:func:`ignored_ids`).
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,8 +25,8 @@ Cache = dict[Path, np.ndarray]
 class Target(Protocol):
     """Where an object's pixels are written."""
 
-    def read(self, shape: tuple[int, int], cache: Cache) -> np.ndarray:
-        """Give (H, W) uint8: 1 object, 0 not, 255 ignore; InputError where it is damaged."""
+    def read(self, shape: tuple[int, int], cache: Cache) -> np.ndarray | None:
+        """Give (H, W) uint8: 1 object, 0 not, 255 ignore; None where there is no object, InputError if damaged."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +87,16 @@ class ShapeTarget:
     annotation: str
     shape: Any
 
-    def read(self, shape: tuple[int, int], cache: Cache) -> np.ndarray:
-        """Draw the object."""
+    def read(self, shape: tuple[int, int], cache: Cache) -> np.ndarray | None:
+        """Draw the object; None, with a warning, where it is too thin to cover a pixel."""
         from napari_ois.evaluation.coco import draw
 
-        target = draw(self.shape, shape, f"{self.path}, annotation {self.annotation},")
-        if not target.any():
-            raise InputError(f"{self.path}, annotation {self.annotation}, covers no pixel of its image.")
-        return target
+        owner = f"{self.path}, annotation {self.annotation},"
+        target = draw(self.shape, shape, owner)
+        if target.any():
+            return target
+        warnings.warn(f"{owner} covers no pixel of its image and is left out.", RuntimeWarning, stacklevel=2)
+        return None
 
 
 def target_of(labels: np.ndarray, object_id: str, path: Path) -> np.ndarray:
@@ -124,7 +128,8 @@ def target_of(labels: np.ndarray, object_id: str, path: Path) -> np.ndarray:
     target = np.isin(labels, members).astype(np.uint8)
     if not target.any():
         raise InputError(f"{path} holds no object {object_id}.")
-    target[labels == ignored_label(labels.dtype)] = IGNORE
+    ignored = ignored_label(labels.dtype)
+    target[(labels < 0) if ignored in members else (labels < 0) | (labels == ignored)] = IGNORE
     return target
 
 
@@ -158,6 +163,25 @@ def check_labels(labels: np.ndarray, path: Path) -> None:
 def ignored_label(dtype: Any) -> int:
     """Value of a label map that is ignored."""
     return 255 if dtype == np.uint8 else 65535
+
+
+def ignored_ids(ids: np.ndarray) -> np.ndarray:
+    """Which ids of a label map without a manifest are ignored; in evaluation and in training.
+
+    Negative ones, and 255 (8 bit) or 65535 (16 bit and more) where it stands beside other ids, as the outlines
+    of VOC do. Alone, it is the object: the file is a mask of 0 and 255.
+
+    Parameters
+    ----------
+    ids : (N,) numbers
+        All that occur in the file, each once, in the file's type.
+
+    Returns
+    -------
+    (N,) bool
+    """
+    highest = ids == ignored_label(ids.dtype)
+    return (ids < 0) | (highest & (np.count_nonzero(ids > 0) > 1))
 
 
 def _check_size(mask: np.ndarray, shape: tuple[int, int], path: Path) -> None:

@@ -184,7 +184,7 @@ class PromptBlock(nn.Module):
     mlp_ratio : float
         Hidden width of the FFN over ``dim``.
     use_order, use_object : bool
-        The paper's ablations (Table 4). Without one, its attention is the standard one.
+        The paper's ablations (Table 4), read so: without one, its attention stays and is the standard one.
     """
 
     def __init__(

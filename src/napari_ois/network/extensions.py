@@ -178,9 +178,10 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
 
 
 class DepthEncoder(nn.Module):
-    """The paper's control (Table 5, A.4): depth through an encoder of its own, added to the image features.
+    """A stand-in for the paper's control (Table 5, A.4): depth through an encoder of its own, added to the features.
 
-    Used with order-aware attention off, to show what order maps add over plain depth.
+    Used with order-aware attention off, to show what order maps add over plain depth. The paper takes MM-SAM's
+    encoder for it; these three convolutions are ours, and see the estimated depth in training too.
     """
 
     def __init__(self, dim: int, patch: int) -> None:

@@ -50,11 +50,12 @@ class OIS(nn.Module):
     dim : int
         Width C of the image features at the cut.
     num_heads, num_blocks : int
-        Eight and three in the paper's model.
+        Three blocks in the paper's model; eight heads, which it leaves open, as in SAM and HODOR.
     use_order, use_object, use_sparse, use_dense : bool
         The paper's ablations (Table 4). Without sparse embeddings there is no attention at all.
     encode_depth : bool
-        The DepthEncoder control (Table 5); switch ``use_order`` off with it, as the paper does.
+        A stand-in of our own for the DepthEncoder control (Table 5), which in the paper is MM-SAM's encoder; switch
+        ``use_order`` off with it, as the paper does.
     dense_order, dense_previous, sparse_features : bool
         Extensions of the compact preset: order maps and the previous mask as channels of the dense prompt,
         and image features read at the clicks added to the sparse embeddings.

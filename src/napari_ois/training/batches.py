@@ -7,7 +7,7 @@ devices, sees exactly the windows that it would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,10 +20,13 @@ from torch.utils.data import Dataset
 from napari_ois.errors import InputError
 from napari_ois.training.packing import load_pack
 from napari_ois.training.scenes import SceneCache, load_cache
-from napari_ois.training.windows import WHOLE_IMAGE, Window, sample_whole, sample_window
+from napari_ois.training.windows import WHOLE_IMAGE, NoObject, Window, sample_whole, sample_window
 
 _DRAWS = 20
 """Images without a usable object are drawn again, this often."""
+
+_WINDOW = 4
+"""What a window's generator is for, beside the seed and the step's number; the lesson's are 1 to 3."""
 
 _DEPTH_ONLY = 0.04
 """Share of real windows taken from RGB-D images without masks: they teach depth."""
@@ -207,7 +210,8 @@ class BatchStream(Dataset[Batch]):
         phase = self.phase(step)
         size, images = phase.batch(step)
         numbers = range(self.share[0], images, self.share[1])
-        windows = [self._window(np.random.default_rng([self.seed, step, n]), size, phase.tight) for n in numbers]
+        generators = [np.random.default_rng([self.seed, step, _WINDOW, n]) for n in numbers]
+        windows = [self._window(rng, size, phase.tight) for rng in generators]
         counts = torch.tensor([len(w.targets) for w in windows])
         return Batch(
             rgb=torch.from_numpy(np.stack([w.rgb for w in windows])).permute(0, 3, 1, 2),
@@ -233,7 +237,7 @@ class BatchStream(Dataset[Batch]):
                 if rng.random() < self.real_share:
                     return self._real(rng, size, tight)
                 return self._made(rng, size, tight)
-            except InputError:
+            except NoObject:
                 continue
         raise InputError("No usable object was found in twenty images; check the training data.")
 
@@ -282,6 +286,14 @@ def stretched_depth(window: Window) -> np.ndarray:
     if high - low < 1e-3:
         return np.where(np.isfinite(window.depth), np.float32(0.5), np.float32(np.nan))
     return ((window.depth - low) / (high - low)).astype(np.float32)
+
+
+def in_sentences(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Batches of a loader, whose processes hand on an error with its traceback: only its sentence is kept."""
+    try:
+        yield from batches
+    except InputError as error:
+        raise InputError(str(error).strip().rpartition("InputError: ")[2]) from error
 
 
 def as_is(batch: Any) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from napari_ois.errors import InputError
+from napari_ois.evaluation.targets import ignored_ids
 from napari_ois.segmentation.colour import to_plane
 from napari_ois.segmentation.files import read_image as open_image
 
@@ -62,7 +63,8 @@ class TrainImage:
         Size in pixels; 0 = not known before the file is read.
     mask_kind : str
         "packed": ids of 8 or 16 bits whose highest value is ignored, as manifests have them; "ids": any whole
-        numbers, negative ones are ignored; "binary": any value above 0 is the one object.
+        numbers, ignored as :func:`napari_ois.evaluation.targets.ignored_ids` says; "binary": any value above 0
+        is the one object.
     """
 
     image: Path
@@ -231,8 +233,11 @@ def read_pair(item: TrainImage) -> tuple[np.ndarray, np.ndarray]:
     values, places = np.unique(labels, return_inverse=True)
     if np.count_nonzero(values > 0) >= IGNORE_ID:
         raise InputError(f"{item.mask} holds more than {IGNORE_ID - 1} objects; cut the image into parts.")
-    numbers = np.cumsum(values > 0).astype(np.uint16)
-    numbers[values == 0], numbers[values < 0] = 0, IGNORE_ID
+    ignored = ignored_ids(values)
+    objects = (values > 0) & ~ignored
+    numbers = np.cumsum(objects).astype(np.uint16)
+    numbers[~objects] = 0
+    numbers[ignored] = IGNORE_ID
     return rgb, numbers[places].reshape(labels.shape)
 
 
@@ -268,7 +273,7 @@ def _read_labels(path: Path) -> np.ndarray:
         raise InputError(f"{path} is no label map: its shape is {labels.shape}, but it must be (rows, columns).")
     if labels.dtype.kind == "f" and not (labels == np.round(labels)).all():
         raise InputError(f"{path} is no label map: its values must be whole numbers.")
-    return labels if labels.dtype.kind == "i" else labels.astype(np.int64)
+    return labels.astype(np.uint8) if labels.dtype.kind == "b" else labels
 
 
 def _decode(path: Path, flags: int, shape: tuple[int, int]) -> np.ndarray:

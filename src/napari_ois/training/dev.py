@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from napari_ois.errors import InputError
-from napari_ois.evaluation.readers import EvalCollection, EvalImage, EvalObject
+from napari_ois.evaluation.manifest import MANIFEST
+from napari_ois.evaluation.readers import FORMS, EvalCollection, EvalImage, EvalObject
 from napari_ois.evaluation.report import summarize
 from napari_ois.evaluation.run import ClickPredictor, evaluate
 from napari_ois.training.datasets import IGNORE_ID, TrainImage, read_image
@@ -56,7 +57,9 @@ class Labelled:
 
 
 def dev_images(folder: str | Path) -> EvalCollection | Labelled:
-    """Open a folder to measure on: the evaluation's manifest form, or any other that training reads.
+    """Open a folder to measure on: what the evaluation alone reads, or any other that training reads.
+
+    Of HQSeg-44K these are its validation images; training reads those that it learns from.
 
     Raises
     ------
@@ -64,13 +67,21 @@ def dev_images(folder: str | Path) -> EvalCollection | Labelled:
         When there is nothing to measure on.
     """
     folder = Path(folder)
-    manifest = folder / "MANIFEST.csv"
-    if manifest.is_file() and "object_id" in manifest.open(encoding="utf-8").readline():
+    if _is_for_evaluation(folder):
         return EvalCollection(folder)
     images = Labelled(read_collection(folder))
     if not images.n_objects:
         raise InputError(f"{folder} holds no object of {MIN_POSITIVE} pixels or more to measure on.")
     return images
+
+
+def _is_for_evaluation(folder: Path) -> bool:
+    """Whether it has one object a row, or is one of the published sets."""
+    manifest = folder / MANIFEST
+    if manifest.is_file():
+        with manifest.open(encoding="utf-8") as stream:
+            return "object_id" in stream.readline()
+    return any(form.matches(folder) for form in FORMS if form.name in ("HQSeg-44K", "DAVIS"))
 
 
 def measure(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from napari_ois.checkpoints.loading import load_model
-from napari_ois.checkpoints.registry import ModelInfo
+from napari_ois.checkpoints.registry import ModelInfo, user_folder
 from napari_ois.checkpoints.store import read_checkpoint, save_checkpoint
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import PRESETS
@@ -99,8 +99,8 @@ def finetune(
     Parameters
     ----------
     data : str or Path
-        ``images`` and ``masks`` (label images: 0 background, ids; same stem; PNG, TIFF, NPY), or another layout
-        of :func:`napari_ois.training.folders.read_collection`.
+        ``images`` and ``masks`` (label images: 0 background, ids, or 0 and 255; same stem; PNG, TIFF, NPY), or
+        another layout of :func:`napari_ois.training.folders.read_collection`.
     output : str or Path
         Folder for ``finetuned.safetensors`` and ``report.json``. A model that did not get better is written as
         ``finetuned-not-better.safetensors``; an older ``finetuned.safetensors`` there stays as it is.
@@ -215,6 +215,8 @@ def _check_start(start: str | Path, info: ModelInfo, encoder: bool) -> None:
 def _place(device: str, precision: str) -> Placement:
     chosen = choose_device(device)
     dtype = choose_precision(precision, chosen)
+    if dtype == torch.float16 and precision == "auto":
+        dtype = torch.float32  # a GPU without bf16
     if dtype == torch.float16:
         raise InputError("Fine-tuning in fp16 would lose small gradients; use precision fp32 or bf16.")
     return Placement(chosen, dtype)
@@ -259,6 +261,7 @@ def format_report(report: FinetuneReport) -> str:
         lines.append(f"Skipped, without an object: {', '.join(report.skipped)}.")
     if report.better:
         lines.append(f"Better: {report.path}")
+        lines.append(f"For the viewer's list of models, copy it into {user_folder()}.")
     else:
         lines.append(
             f"NOT better than {report.start}: keep using that one. The new weights are in {report.path}, "

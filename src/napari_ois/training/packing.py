@@ -6,6 +6,7 @@ with depth,) uint16 and `index.json`, written last, so that a pack without it is
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from tqdm import tqdm
 
 from napari_ois.errors import InputError
 from napari_ois.training.datasets import IGNORE_ID, licensed, read_image, read_manifest
+from napari_ois.training.windows import NoObject
 
-_FORMAT = 1
+_FORMAT = 2  # of 1, grey images lie there as filed, and not as the network sees them
 MIN_AREA = 24
 """Smallest object, in pixels of the pack, for whose sake an image is drawn."""
 
@@ -63,10 +65,14 @@ class Pack:
     ids : (pixels,) uint16
     depth : (pixels with depth,) uint16
     images : list of PackedImage
+    source : str
+        What it was packed from, see :func:`source_of`; empty where nobody knows.
     """
 
-    def __init__(self, rgb: np.ndarray, ids: np.ndarray, depth: np.ndarray, images: list[PackedImage]) -> None:
-        self.rgb, self.ids, self.depth, self.images = rgb, ids, depth, images
+    def __init__(
+        self, rgb: np.ndarray, ids: np.ndarray, depth: np.ndarray, images: list[PackedImage], source: str = ""
+    ) -> None:
+        self.rgb, self.ids, self.depth, self.images, self.source = rgb, ids, depth, images, source
         self._drawable = np.array([max(e.areas.values(), default=0) >= MIN_AREA for e in images], bool)
         self.weights = self._set_balanced(self._drawable)
         self._cumulative = np.cumsum(self.weights)
@@ -96,7 +102,7 @@ class Pack:
     def draw(self, rng: np.random.Generator) -> int:
         """Draw an image with objects: a set by the root of its size, then one of its images."""
         if not len(self._cumulative) or self._cumulative[-1] <= 0:
-            raise InputError("The pack holds no image with an object to learn from.")
+            raise NoObject("The pack holds no image with an object to learn from.")
         at = np.searchsorted(self._cumulative, rng.random() * self._cumulative[-1], side="right")
         return int(min(at, len(self) - 1))
 
@@ -108,7 +114,7 @@ class Pack:
         keep : (images,) bool
         """
         chosen = [e for e, kept in zip(self.images, keep, strict=True) if kept]
-        return Pack(self.rgb, self.ids, self.depth, chosen)
+        return Pack(self.rgb, self.ids, self.depth, chosen, self.source)
 
     def licensed(self, classes: Sequence[str]) -> Pack:
         """Only images of these licence classes; see :func:`napari_ois.training.datasets.licensed`."""
@@ -149,6 +155,7 @@ def pack(folder: str | Path, out: str | Path, *, longest: int = 320, progress: b
         When a file of the collection is missing or damaged.
     """
     items = read_manifest(folder)
+    source = source_of(folder)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "index.json").unlink(missing_ok=True)
@@ -195,7 +202,7 @@ def pack(folder: str | Path, out: str | Path, *, longest: int = 320, progress: b
         depth_at += 0 if near is None else height * width
     for array in (rgb, ids, depth):
         array.flush()
-    index = json.dumps({"format": _FORMAT, "images": entries})
+    index = json.dumps({"format": _FORMAT, "source": source, "images": entries})
     (out / "index.json").write_text(index, encoding="utf-8")
     return load_pack(out)
 
@@ -219,10 +226,16 @@ def load_pack(path: str | Path) -> Pack:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"The pack {path} is damaged ({error}); pack the collection again.") from error
     if index.get("format") != _FORMAT:
-        raise InputError(f"The pack {path} has another format; pack the collection again.")
+        raise InputError(f"The pack {path} has another format; delete it, and the collection is packed again.")
     # plain views of the map: slicing a memmap object costs several times more
     rgb, ids, depth = (array.view(np.ndarray) for array in arrays)
-    return Pack(rgb, ids, depth, images)
+    return Pack(rgb, ids, depth, images, index.get("source", ""))
+
+
+def source_of(folder: str | Path) -> str:
+    """A collection by its place and by what its manifest says, as a pack of it notes them."""
+    folder = Path(folder).resolve()
+    return f"{folder} {hashlib.sha256((folder / 'MANIFEST.csv').read_bytes()).hexdigest()}"
 
 
 def packed_size(height: int, width: int, longest: int) -> tuple[int, int]:

@@ -1,11 +1,12 @@
 """From folders to a trained network: pack the images, make the scenes, train.
 
 The rule of this file: what is already there is used again, so the same call starts a training, goes on with
-one that was stopped, and does nothing to one that is finished.
+one that was stopped, and does nothing to one that is finished. What was prepared from other data is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from itertools import compress
@@ -19,7 +20,7 @@ from napari_ois.training.datasets import licensed
 from napari_ois.training.dev import dev_images
 from napari_ois.training.folders import read_collection
 from napari_ois.training.memory import kept_memory
-from napari_ois.training.packing import Pack, load_pack, pack
+from napari_ois.training.packing import Pack, load_pack, pack, source_of
 from napari_ois.training.recipe import Recipe
 from napari_ois.training.scenes import load_cache, write_cache
 from napari_ois.training.sources import Files
@@ -151,23 +152,42 @@ def real_images(data: Path, folder: Path, recipe: Recipe) -> Path | ImageSource:
 
 
 def packed_images(data: Path, folder: Path) -> Path:
-    """Pack a collection unless it has been packed there before."""
+    """Pack a collection unless it has been packed there before; InputError where another one has."""
     if not (folder / "index.json").exists():
         logger.info("Packing the images of %s", data)
         pack(data, folder)
+    elif load_pack(folder).source not in ("", source_of(data)):
+        raise InputError(
+            f"{folder} holds images of another collection, or of another state of {data}; name another cache, "
+            "or delete that folder."
+        )
     return folder
 
 
 def made_scenes(folder: Path, count: int, textures: Sequence[np.ndarray], *, workers: int = 2) -> Path:
-    """Make scenes unless as many are there."""
+    """Make scenes unless as many are there; InputError where those there have other textures."""
+    complete, own = folder / "complete", _fingerprint(textures)
+    # before fingerprints the file was empty
+    if complete.exists() and complete.read_text(encoding="utf-8") not in ("", own):
+        raise InputError(
+            f"The scenes in {folder} are covered with pieces of other photographs; name another cache, or delete "
+            "that folder."
+        )
     try:
-        if len(load_cache(folder)) == count and (folder / "complete").exists():
+        if len(load_cache(folder)) == count and complete.exists():
             return folder
     except InputError:
         logger.debug("No scenes in %s yet", folder)
     write_cache(folder, count, size=256, seed=_SCENE_SEED, textures=textures, workers=workers)
-    (folder / "complete").touch()
+    complete.write_text(own, encoding="utf-8")
     return folder
+
+
+def _fingerprint(textures: Sequence[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for texture in textures:
+        digest.update(texture.tobytes())
+    return digest.hexdigest()
 
 
 def surface_textures(images: Pack) -> list[np.ndarray]:

@@ -27,7 +27,7 @@ from napari_ois.training.seeds import begin
 
 Autocast = Callable[[], AbstractContextManager[object]]
 
-# What a generator is for, beside the seed and the step's number.
+# What a generator is for, beside the seed and the step's number; windows have 4.
 _ROUNDS, _CLICKS, _ORDER = 1, 2, 3
 
 

@@ -28,7 +28,7 @@ from napari_ois.evaluation.readers import EvalImage
 from napari_ois.network import OIS, PRESETS, build
 from napari_ois.segmentation.placement import Placement, choose_precision
 from napari_ois.segmentation.predictor import Predictor
-from napari_ois.training.batches import Batch, BatchStream, ImageSource, as_is
+from napari_ois.training.batches import Batch, BatchStream, ImageSource, as_is, in_sentences
 from napari_ois.training.dev import FIGURES, is_better, measure
 from napari_ois.training.logs import CsvLog, open_board, show
 from napari_ois.training.recipe import Recipe, as_plain, learning_rate, make_optimizer
@@ -196,7 +196,7 @@ class Trainer:
         with tqdm(
             total=self.recipe.steps, initial=self.step, desc="Training", mininterval=5, disable=not self.team.leads
         ) as bar:
-            for batch in loader:
+            for batch in in_sentences(loader):
                 note = self._train_step(batch)
                 masks += note.pop("masks")
                 self.state.notes.append(note)

@@ -35,6 +35,10 @@ _SMOOTH_ZOOM = 1.4
 _MOST_ZOOM = 6.0
 
 
+class NoObject(InputError):
+    """An image is fine, but has nothing to show; another one is drawn."""
+
+
 @dataclass(frozen=True)
 class Window:
     """One square training sample.
@@ -105,7 +109,7 @@ def sample_window(
 
     Raises
     ------
-    InputError
+    NoObject
         When the image has no object that could be shown with at least 20 pixels.
     """
     # the same bytes, with -1 turned into 65535: one convention for scenes and photographs
@@ -118,7 +122,7 @@ def sample_window(
     counts[0] = 0
     present = np.flatnonzero(counts >= MIN_POSITIVE)
     if not len(present):
-        raise InputError("This image holds no object of 20 pixels or more to cut a window around.")
+        raise NoObject("This image holds no object of 20 pixels or more to cut a window around.")
     close = tight > 0 and rng.random() < tight
     shares = counts[present] / counts[present].sum() if close else None
     for attempt in range(_ATTEMPTS + 1):
@@ -131,7 +135,7 @@ def sample_window(
         targets = _targets(rng, labels, matrix, size, group, max_objects, sure)
         if len(targets):
             return _finish(rng, rgb, depth, matrix, targets, labels.shape, augment)
-    raise InputError("No object of this image shows 20 pixels or more; draw another image.")
+    raise NoObject("No object of this image shows 20 pixels or more; draw another image.")
 
 
 def sample_whole(
@@ -154,18 +158,18 @@ def sample_whole(
 
     Raises
     ------
-    InputError
+    NoObject
         When no object shows at least 20 pixels.
     """
     labels = ids.view(np.uint16) if ids.dtype == np.int16 else np.asarray(ids, np.uint16)
     present = np.unique(labels)
     present = present[(present > 0) & (present < IGNORE_ID)]
     if not len(present):
-        raise InputError("This image holds no object; draw another image.")
+        raise NoObject("This image holds no object; draw another image.")
     matrix = _whole_affine(rng, labels.shape[0], labels.shape[1], size)
     targets = _targets(rng, labels, matrix, size, rng.choice(present, 1), max_objects, sure=True)
     if not len(targets):
-        raise InputError("No object of this image shows 20 pixels or more; draw another image.")
+        raise NoObject("No object of this image shows 20 pixels or more; draw another image.")
     return _finish(rng, rgb, depth, matrix, targets, labels.shape, augment, colours=recolour_mildly)
 
 
