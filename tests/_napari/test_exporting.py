@@ -8,9 +8,11 @@ import sys
 import threading
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from qtpy.QtWidgets import QFileDialog
 
 from napari_ois._napari.export_panel import ExportPanel
@@ -90,6 +92,39 @@ def test_labels_of_others_are_exported_too(two, viewer, qtbot, tmp_path) -> None
     two.target.value = mine
     written(two, qtbot, tmp_path / "mine.txt", "tiff")
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "mine.txt"), mine.data)
+
+
+def as_layer(viewer: Any, data: Any, **options: Any) -> Any:
+    return viewer.add_labels(data, name="mine", scale=(0.5, 0.5), units="micrometer", **options)
+
+
+def test_of_a_pyramid_the_finest_level_is_written(two, viewer, qtbot, tmp_path, notes, monkeypatch) -> None:
+    levels = [
+        zarr.create_array(zarr.storage.MemoryStore(), shape=(60 // step, 80 // step), chunks=(30, 40), dtype="int32")
+        for step in (1, 2)
+    ]
+    levels[0][3:5, 7:9] = 5
+    two.target.value = as_layer(viewer, levels, multiscale=True)
+    written(two, qtbot, tmp_path / "mine.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "mine.tif"), levels[0][:])
+    monkeypatch.setattr("napari_ois._napari.export_verbs.MOST", 100)
+    two.export_objects(tmp_path / "large.tif")
+    assert "more than can be exported at once" in notes[-1]
+    two.reopen_object(2)
+    qtbot.waitUntil(lambda: not two.worker.busy)
+    two.accept()
+    qtbot.waitUntil(lambda: two.session.object is None)
+    written(two, qtbot, tmp_path / "large.csv")  # needs no pixel
+    assert "holds 1 object of" in two.status.text()
+
+
+@pytest.mark.parametrize("kind", ["dask", "read-only"])
+def test_what_cannot_be_written_into_is_exported(two, viewer, qtbot, tmp_path, kind) -> None:
+    labels = np.eye(60, 80, dtype=np.int32) * 3
+    labels.flags.writeable = False
+    two.target.value = as_layer(viewer, da.from_array(labels) if kind == "dask" else labels)
+    written(two, qtbot, tmp_path / "mine.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "mine.tif"), labels)
 
 
 def test_it_is_written_beside_the_viewer(two, qtbot, tmp_path, monkeypatch) -> None:

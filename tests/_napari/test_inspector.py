@@ -175,6 +175,41 @@ def test_the_figure_is_written(inspector, widget, qtbot, tmp_path: Path, notes) 
     assert "could not be written" in notes[-1]
 
 
+@pytest.mark.usefixtures("large_from_a_megapixel")
+def test_of_a_large_image_it_reads_the_region(viewer, small_predictor, monkeypatch, qtbot, tmp_path: Path) -> None:
+    # Random weights see no end of an object; the region stays the first one all the same.
+    monkeypatch.setattr("napari_ois.segmentation.regions.cut_off", lambda *_: False)
+    fine = np.random.default_rng(0).random((1100, 1100)).astype(np.float32)
+    viewer.add_image([fine, fine[::2, ::2]], multiscale=True, name="slide", scale=(2, 2))
+    widget = OISWidget(viewer, small_predictor)
+    qtbot.addWidget(widget)
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    inspector = OrderInspector(viewer, widget)
+    qtbot.addWidget(inspector)
+    for place in ((900, 800), (300, 200)):
+        widget.clear()
+        click(qtbot, widget, place)
+        prediction = inspector.inspected.inspection.prediction
+        view = prediction.frame.view
+        assert view.top > 0 or view.bottom < 1100
+        for name in ("order as used", "attention", "changed by order"):
+            layer = viewer.layers[f"slide {name}"]
+            assert layer.data.shape == prediction.mask.shape
+            np.testing.assert_allclose(layer.data_to_world((0, 0)), (2 * view.top, 2 * view.left))
+        viewer.cursor.position = (2 * place[0], 2 * place[1])
+        depth = prediction.depth[place[0] - view.top, place[1] - view.left]
+        said = f"Row {place[0]}, column {place[1]}: depth {depth:.2f}"
+        assert inspector.under_cursor.text().startswith(said)
+        outside = 0 if view.top > 0 else 1099
+        viewer.cursor.position = (2 * outside, 2 * outside)
+        assert inspector.under_cursor.text() == f"Row {outside}, column {outside}: not looked at"
+    inspector.save_figure(str(tmp_path / "order.png"))
+    assert (tmp_path / "order.png").exists()
+    inspector.release()
+    widget.shutdown()
+
+
 def test_it_finds_the_widget_that_is_docked(window: Any, qtbot: Any, small_predictor: Any) -> None:
     widget = OISWidget(window, small_predictor)
     window.window.add_dock_widget(widget, name="Order-aware segmentation")

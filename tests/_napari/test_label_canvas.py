@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_ois._napari.label_canvas import LabelCanvas, _largest
-from napari_ois.annotation import Document, PlaneKey
+from napari_ois._napari.label_canvas import LabelCanvas, _largest, find_label
+from napari_ois.annotation import Document, PackedMask, PlaneKey
 from napari_ois.errors import InputError
 
 PLANE = PlaneKey()
@@ -20,15 +20,20 @@ class Later:
     """Keeps jobs until they are wanted."""
 
     def __init__(self) -> None:
-        self.jobs: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+        self.jobs: list[tuple[Callable[[], Any], Callable[[Any], None], Callable[[BaseException], None]]] = []
 
-    def __call__(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        self.jobs.append((job, done))
+    def __call__(
+        self, job: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[BaseException], None]
+    ) -> None:
+        self.jobs.append((job, done, failed))
 
-    def run(self) -> None:
-        for job, done in self.jobs:
-            done(job())
-        self.jobs.clear()
+    def run(self, error: BaseException | None = None) -> None:
+        jobs, self.jobs = self.jobs, []
+        for job, done, failed in jobs:
+            if error is None:
+                done(job())
+            else:
+                failed(error)
 
 
 @pytest.fixture
@@ -84,6 +89,26 @@ def test_the_largest_label_is_found_beside_and_counted_along(canvas, later) -> N
     assert canvas.highest(name) == 7
 
 
+def test_labels_that_cannot_be_read_are_said_and_searched_again(canvas, later, notes) -> None:
+    name = canvas.adopt(Labels(np.full((20, 30), 5), name="cells", scale=(2, 2)))
+    told: list[int] = []
+    assert not canvas.ready(name, lambda: told.append(1))
+    later.run(OSError("the disk is gone"))
+    assert told == [] and '"cells" cannot be read (the disk is gone)' in notes[-1]
+    assert not canvas.ready(name, lambda: told.append(2))
+    later.run()
+    assert told == [2] and canvas.highest(name) == 5
+
+
+def test_a_hidden_layer_is_written_like_any_other(canvas) -> None:
+    layer = Labels(np.zeros((20, 30), np.int32), name="cells", scale=(2, 2), visible=False)
+    document = Document(canvas)
+    document.accept(document.start(PLANE).number, square(3, 2), target=canvas.adopt(layer))
+    assert (layer.data == 1).sum() == 16 and len(document.history.done) == 2
+    document.undo()
+    assert not layer.data.any() and not layer.visible
+
+
 def test_a_name_is_given_once_and_outlives_renaming(canvas) -> None:
     first = Labels(np.zeros((20, 30), int), name="cells", scale=(2, 2))
     second = Labels(np.zeros((20, 30), int), name="cells", scale=(2, 2))
@@ -126,3 +151,13 @@ def test_any_array_is_searched_plane_by_plane_and_band_by_band(monkeypatch) -> N
     assert _largest(Lazy(data)) == 6
     assert read == [(2, 4), (2, 4), (1, 4)] * 2
     assert _largest(np.zeros((0, 0), int)) == 0
+
+
+def test_a_label_is_looked_for_band_by_band(monkeypatch) -> None:
+    monkeypatch.setattr("napari_ois._napari.label_canvas.BAND", 60)
+    monkeypatch.setattr("napari_ois._napari.label_canvas.CHUNK", 1)
+    plane = np.zeros((20, 30), int)
+    plane[3:9, 5:12] = plane[15, 2] = 4
+    plane[4, 6] = 1
+    assert find_label(plane, 4) == PackedMask.pack(plane == 4)
+    assert not find_label(plane, 7)

@@ -87,7 +87,7 @@ def test_levels_that_also_have_fewer_planes_are_kept_in_step() -> None:
 def test_one_that_cannot_be_written_is_refused_in_a_sentence(viewer, spoil, reason) -> None:
     image = viewer.add_image(np.random.default_rng(0).random((60, 80)), name="scan")
     fine, half, _ = other_tool((60, 80))
-    canvas = LabelCanvas(image, lambda job, done: done(job()))
+    canvas = LabelCanvas(image, lambda job, done, failed: done(job()))
     with pytest.raises(InputError, match=rf'"cells" cannot be written \({reason}\): choose another layer'):
         canvas.adopt(Labels([fine, spoil(half)], multiscale=True, name="cells"))
     with pytest.raises(InputError, match="its array is computed by dask"):
@@ -98,6 +98,6 @@ def test_one_that_cannot_be_written_is_refused_in_a_sentence(viewer, spoil, reas
 def test_every_level_must_hold_the_label(viewer) -> None:
     image = viewer.add_image(np.random.default_rng(0).random((60, 80)), name="scan")
     fine, half, _ = other_tool((60, 80))
-    canvas = LabelCanvas(image, lambda job, done: done(job()))
+    canvas = LabelCanvas(image, lambda job, done, failed: done(job()))
     name = canvas.adopt(Labels([fine, half.astype(np.uint8)], multiscale=True, name="cells"))
     assert canvas.limit(name) == 255

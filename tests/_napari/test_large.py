@@ -159,6 +159,21 @@ def test_coarse_frames_lie_where_they_should(viewer, levels) -> None:
         np.testing.assert_allclose(layer.data_to_world(cell), image.data_to_world(pixel))
 
 
+def test_a_large_image_need_not_be_a_pyramid(viewer, levels, make, click, qtbot) -> None:
+    viewer.add_image(levels[1], name="slide", contrast_limits=(0, 255))  # one array of 10,000 x 10,000 pixels
+    widget = make(factory)
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    click(widget, 20_130 // 4, 30_250 // 4)
+    preview = widget.session.layers.preview
+    rows, columns = np.nonzero(preview.data)
+    np.testing.assert_allclose(preview.data_to_world((rows.mean(), columns.mean())), (5_032, 7_562), atol=2)
+    assert 200 < preview.data.sum() < 800  # about 16 x 26 pixels
+    widget.toggle_sight()
+    qtbot.waitUntil(lambda: widget.sight_layer.layer is not None)
+    assert max(widget.sight_layer.layer.data.shape) >= 1024
+
+
 @pytest.mark.parametrize("axes", [(1, 2), (2, 1)])
 def test_planes_of_a_large_stack_are_read_in_windows(axes) -> None:
     class Stack:
@@ -168,7 +183,7 @@ def test_planes_of_a_large_stack_are_read_in_windows(axes) -> None:
 
     Stack.data[1, 100:110, 200:220] = 7
     shape = (Stack.data.shape[axes[0]], Stack.data.shape[axes[1]])
-    (level,) = read_plane(Plane(shape, axes, (1, 0, 0)), Stack())  # type: ignore[arg-type]
+    level = read_plane(Plane(shape, axes, (1, 0, 0)), Stack())  # type: ignore[arg-type]
     assert level.shape == shape
     box = (slice(100, 110), slice(200, 220)) if axes == (1, 2) else (slice(200, 220), slice(100, 110))
     assert (level[box] == 7).all() and level[0:50, 0:50].sum() == 0
@@ -176,7 +191,7 @@ def test_planes_of_a_large_stack_are_read_in_windows(axes) -> None:
 
 def test_labels_of_a_large_stack_are_written_on_their_plane(viewer) -> None:
     image = viewer.add_image(zarr.create_array(zarr.storage.MemoryStore(), shape=(3, 5_000, 6_000), dtype="u1"))
-    canvas = LabelCanvas(image, lambda job, done: done(job()))
+    canvas = LabelCanvas(image, lambda job, done, failed: done(job()))
     layer = canvas.make()
     name = canvas.name_of(layer)
     plane = PlaneKey((1, 2), (2, 0, 0))
@@ -192,7 +207,7 @@ def test_a_pyramid_of_another_shape_is_refused(viewer, levels) -> None:
     image = viewer.add_image(levels, multiscale=True, name="slide", contrast_limits=(0, 255))
     other = Labels([np.zeros((side, side), np.uint8) for side in (64, 32)], multiscale=True)
     with pytest.raises(InputError, match="choose another layer"):
-        LabelCanvas(image, lambda job, done: done(job())).check(other)
+        LabelCanvas(image, lambda job, done, failed: done(job())).check(other)
 
 
 def test_every_level_of_a_label_pyramid_shows_every_second_pixel_of_the_one_before() -> None:
@@ -215,7 +230,7 @@ def test_an_object_that_is_too_large_to_be_written_is_refused(viewer, levels) ->
     from napari_ois.annotation import Document
 
     image = viewer.add_image(levels, multiscale=True, name="slide", contrast_limits=(0, 255))
-    canvas = LabelCanvas(image, lambda job, done: done(job()))
+    canvas = LabelCanvas(image, lambda job, done, failed: done(job()))
     document = Document(canvas)
     name = canvas.name_of(canvas.make())
     obj = document.start(PlaneKey())

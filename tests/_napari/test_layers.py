@@ -93,6 +93,20 @@ def test_polarity_lives_in_features_and_colours() -> None:
     assert list(layers.clicks.features[settings.POLARITY]) == ["negative", "positive"]
 
 
+def test_a_click_that_is_selected_does_not_say_what_the_next_one_is() -> None:
+    _, _, layers = make()
+    layers.set_polarity(False)
+    layers.clicks.add((1, 2))
+    layers.set_polarity(True)
+    layers.clicks.mode = "select"
+    layers.clicks.selected_data = {0}
+    layers.activate()
+    layers.clicks.add((3, 4))
+    assert list(layers.clicks.features[settings.POLARITY]) == ["negative", "positive"]
+    negative, positive = layers.clicks.face_color
+    assert negative[0] > negative[1] and positive[1] > positive[0]
+
+
 def test_clicks_are_written_back_silently() -> None:
     _, _, layers = make()
     said: list[Any] = []
@@ -142,6 +156,28 @@ def test_negative_order_maps_come_and_go() -> None:
     np.testing.assert_array_equal(layers.order_positive.data, MAP)
 
 
+def test_emptying_the_maps_waits_without_holding_arrays() -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((20, 30)), name="scan")
+    waiting: list[Any] = []
+
+    def run() -> None:
+        while waiting:
+            waiting.pop(0)()
+
+    layers = SessionLayers(viewer, image, displayed_plane(viewer, image), waiting.append)
+    run()
+    layers.clear_orders()
+    assert waiting == []  # they are empty
+    layers.show_orders(MAP, MAP[None])
+    run()
+    for _ in range(3):
+        layers.clear_orders()
+    assert len(waiting) == 2 and not any(isinstance(given, np.ndarray) for chore in waiting for given in chore.args)
+    run()
+    assert (layers.order_positive.data == 1).all() and (layers.order_negative[0].data == 1).all()
+
+
 def test_maps_are_hidden_and_span_zero_to_one() -> None:
     _, _, layers = make()
     fill(layers)
@@ -155,6 +191,33 @@ def test_large_changes_are_drawn_too(monkeypatch) -> None:
     _, _, layers = make()
     layers.show_mask(MASK)
     np.testing.assert_array_equal(layers.shown_mask(), MASK)
+
+
+def test_a_hidden_preview_is_drawn_after_the_slider_was_elsewhere() -> None:
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros((8, 20, 30)))
+    viewer.dims.set_current_step(0, 5)
+    layers = SessionLayers(viewer, image, displayed_plane(viewer, image))
+    layers.preview.visible = False
+    for step in (6, 5):
+        viewer.dims.set_current_step(0, step)
+    layers.show_mask(MASK)
+    np.testing.assert_array_equal(layers.shown_mask(), MASK)
+    layers.preview.visible = True
+    assert layers.preview.get_value((5, 4, 5)) == 1
+
+
+def test_what_failed_halfway_is_no_stroke_of_the_user_s(monkeypatch) -> None:
+    _, _, layers = make()
+
+    def fail(indices: Any, value: int) -> None:
+        layers.preview.data[indices] = value
+        raise IndexError("halfway")
+
+    monkeypatch.setattr(layers.preview, "data_setitem", fail)
+    with pytest.raises(IndexError):
+        layers.show_mask(MASK)
+    assert layers.shown_mask().any() and layers.strokes() is None
 
 
 def test_a_deleted_preview_comes_back_and_deleted_maps_do_not() -> None:

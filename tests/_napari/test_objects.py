@@ -159,6 +159,48 @@ class TestGoing:
         idle(qtbot, started)
         assert [obj.state for obj in started.session.document.objects] == ["open", "open"]
 
+    def test_nor_is_one_that_waits_for_the_labels(self, started, viewer, click, qtbot, monkeypatch) -> None:
+        jobs: list[Any] = []
+        monkeypatch.setattr(started.session.workbook.canvas, "_aside", lambda *errand: jobs.append(errand))
+        mine = viewer.add_labels(np.zeros((60, 80), np.int32), name="mine")
+        started.target.value = mine
+        click(started, 20, 30)
+        started.accept()
+        assert 'as soon as the labels of "mine" are known' in started.status.text()
+        started.new_object()
+        click(started, 40, 50)
+        (job, done, *_), *_ = jobs
+        done(job())
+        assert not mine.data.any()
+        assert [obj.state for obj in started.session.document.objects] == ["open", "open"]
+        started.accept()
+        assert mine.data[40, 50] == 1
+
+    def test_in_another_layer_a_reopened_object_has_an_id_of_that(self, two, viewer, qtbot, notes) -> None:
+        data = np.zeros((60, 80), np.int32)
+        data[5, 5:9] = 1
+        data[55, 5:9] = 50
+        nuclei, objects = viewer.add_labels(data, name="nuclei"), viewer.layers["scan objects"]
+
+        def accept_into(layer: Any) -> None:
+            with qtbot.waitSignal(two.answered):
+                two.reopen_object(1)
+            two.target.value = layer
+            two.accept()
+            qtbot.waitUntil(lambda: two.session.object is None)
+
+        objects.data[0, 0] = 1  # painted by the user: it goes on being the object's
+        accept_into(objects)
+        assert objects.data[20, 30] == 1
+        accept_into(nuclei)
+        assert (nuclei.data == 1).sum() == 4 and nuclei.data[20, 30] == 51
+        with qtbot.waitSignal(two.answered):
+            two.undo()
+        assert nuclei.data[20, 30] == 0 and two.session.object.label == 1
+        nuclei.data[:] = 7
+        two.accept()
+        assert "belongs to another object" in notes[-1] and two.session.object.label == 1
+
     def test_an_object_on_another_plane_is_gone_to(self, viewer, moved_on, qtbot) -> None:
         widget = moved_on
         assert not widget.objects.table.isColumnHidden(SLICE)
@@ -277,6 +319,19 @@ class TestSeed:
         started.accept()
         qtbot.waitUntil(lambda: started.session.object is None)
         assert (cells_layer.data == 4).sum() == 113 and set(np.unique(cells_layer.data)) == {0, 4}
+
+    @pytest.mark.parametrize("large", [False, True])
+    def test_a_label_of_a_pyramid_becomes_an_object(self, started, viewer, monkeypatch, notes, large) -> None:
+        data = np.zeros((60, 80), np.int32)
+        data[10:20, 10:21] = 4
+        data.flags.writeable = False  # it is only read
+        cells_layer = viewer.add_labels([data, data[::2, ::2]], multiscale=True, name="cells")
+        monkeypatch.setattr("napari_ois._napari.object_verbs.is_large", lambda shape: large)
+        started.seed_object(cells_layer, 4)
+        assert started.session.object.seed.mask.area == 110
+        assert started.session.layers.shown_mask().sum() == 110
+        started.seed_object(cells_layer, 9)
+        assert "no label 9" in notes[-1]
 
     def test_a_label_that_is_an_object_is_reopened(self, two, viewer, qtbot) -> None:
         two.seed_object(viewer.layers["scan objects"], 2)

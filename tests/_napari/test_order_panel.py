@@ -222,6 +222,25 @@ def test_what_was_taken_holds_for_the_next_plane(viewer, make, qtbot) -> None:
         assert widget.session.settings.order == depth_key(expected)
 
 
+def test_on_another_slice_than_the_session_s_it_takes_that_of_the_session(viewer, make, click, qtbot) -> None:
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.random((3, 60, 80)), name="scan")
+    heights = (rng.random((3, 60, 80)) * 200).astype(int)
+    viewer.add_labels(heights, name="heights")
+    viewer.dims.set_current_step(0, 0)
+    widget = make()
+    widget.image.value = viewer.layers["scan"]
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    click(widget, 0, 20, 30)
+    panel = widget.findChild(OrderPanel)
+    choose(panel, ask.LAYER, layer=viewer.layers["heights"])
+    viewer.dims.set_current_step(0, 2)
+    take(qtbot, panel, widget)
+    key = depth_key(prepare_depth(heights[0], (60, 80)))
+    assert widget.session.order == key == widget.session.object.settings.order
+
+
 def test_what_does_not_fit_is_said(started, panel, viewer, qtbot, notes) -> None:
     viewer.add_image(np.zeros((5, 5)), name="small")
     choose(panel, ask.LAYER)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_ois._napari.widget import OISWidget
-from napari_ois.annotation import Journal, load_session
+from napari_ois.annotation import Document, Journal, PlaneKey, load_session
 
 IMAGE = np.random.default_rng(0).random((60, 80))
 
@@ -115,6 +115,31 @@ class TestJournal:
         assert widget.session.clicks.points.tolist() == [[5, 5]]
         assert len(list(journals.glob("*.jsonl"))) == 1
 
+    def test_what_lies_wholly_on_what_comes_back_is_open(self, crashed, again, viewer, click, qtbot, notes) -> None:
+        labels = viewer.layers["scan objects"].data.copy()
+        crashed()
+        widget = again()
+        click(widget, 20, 30)
+        widget.accept()
+        widget.resume_session()
+        idle(qtbot, widget)
+        np.testing.assert_array_equal(viewer.layers["scan objects"].data, labels)
+        assert "no free pixel any more: 1" in notes[-1]
+        assert widget.session.document.current.number == 4
+        assert widget.session.clicks.points.tolist() == [[20, 30]] and widget.session.layers.shown_mask()[20, 30]
+
+    def test_a_document_that_fails_on_the_way_is_listened_to(self, started, monkeypatch) -> None:
+        def fail(*_: Any) -> int:
+            raise RuntimeError("on the way")
+
+        monkeypatch.setattr("napari_ois._napari.workbook.carry_over", fail)
+        book, document, heard = started.session.workbook, Document(), []
+        with pytest.raises(RuntimeError):
+            book.replace(document, started.session.layers.insert, carry=True)
+        book.happened.connect(lambda: heard.append(1))
+        document.start(PlaneKey())
+        assert heard and started.session.document is document
+
     def test_start_new_leaves_it_where_it_is(self, crashed, again, journals, click, qtbot) -> None:
         crashed()
         widget = again()
@@ -148,6 +173,25 @@ class TestJournal:
         started.start()
         idle(qtbot, started)
         assert not started.recovery_bar.asking
+
+    def test_nor_is_one_that_another_widget_is_writing(self, crashed, viewer, make, qtbot) -> None:
+        other = make()
+        other.image.value = viewer.layers["scan"]
+        other.start()
+        idle(qtbot, other)
+        assert not other.recovery_bar.asking
+
+    def test_two_widgets_do_not_resume_the_same(self, crashed, again, viewer, make, qtbot, notes) -> None:
+        crashed()
+        first, second = again(), make()
+        second.image.value = viewer.layers["scan"]
+        second.start()
+        idle(qtbot, second)
+        assert first.recovery_bar.asking and second.recovery_bar.asking
+        first.resume_session()
+        idle(qtbot, first)
+        second.resume_session()
+        assert "Another window" in notes[-1] and len(second.session.document) == 0
 
     def test_switched_off_it_writes_nothing(self, viewer, make, journals, click, qtbot) -> None:
         viewer.add_image(IMAGE, name="scan")

@@ -296,6 +296,45 @@ class TestAccept:
         stack.delete_object(1)
         assert not labels.data.any()
 
+    def test_it_is_not_split_between_layers(self, stack, viewer, qtbot, notes) -> None:
+        labels = viewer.add_labels(np.zeros((SLICES, 60, 80), np.int32), name="mine", scale=(3, 1, 1))
+        labels.data[:, 0, 0] = 1
+        stack.accept()
+        stack.show_object(1)
+        stack.propagate("forwards", slices=1)
+        filled(stack, qtbot)
+        for target in (labels, None):
+            stack.target.value = target
+            stack.accept_stack()
+            assert 'in "scan objects" on other slices' in notes.pop()
+        assert len([layer for layer in viewer.layers if layer.name.startswith("scan objects")]) == 1
+        with qtbot.waitSignal(stack.answered):
+            stack.reopen_object(1)
+        filled(stack, qtbot)
+        stack.target.value = labels
+        stack.accept_stack()
+        qtbot.waitUntil(lambda: stack.stack_work is None)
+        assert [int((labels.data[z] == 2).sum()) for z in (4, 5)] == [truth(4).sum(), truth(5).sum()]
+        assert (labels.data == 1).sum() == SLICES
+
+    def test_one_that_waits_for_the_labels_is_not_another_s(self, stack, viewer, click, qtbot, monkeypatch) -> None:
+        jobs: list[Any] = []
+        monkeypatch.setattr(stack.session.workbook.canvas, "_aside", lambda *errand: jobs.append(errand))
+        labels = viewer.add_labels(np.zeros((SLICES, 60, 80), np.int32), name="mine", scale=(3, 1, 1))
+        stack.target.value = labels
+        stack.propagate("forwards", slices=1)
+        filled(stack, qtbot)
+        stack.accept_stack()
+        assert "are known" in stack.status.text()
+        stack.discard_stack()
+        stack.new_object()
+        click(stack, 0, 30, 24)
+        stack.propagate("forwards", slices=1)
+        filled(stack, qtbot)
+        (job, done, *_), *_ = jobs
+        done(job())
+        assert not labels.data.any() and stack.stack_work is not None
+
     def test_a_slice_of_it_is_reopened_and_propagated_anew(self, stack, viewer, click, qtbot) -> None:
         stack.propagate()
         filled(stack, qtbot)
@@ -369,6 +408,17 @@ class TestLife:
         qtbot.wait(20)
         assert stack.stack_work is not None
         np.testing.assert_array_equal(shown(viewer), truth(2))
+
+    def test_it_goes_on_with_a_model_that_was_loaded_anew(self, stack, qtbot) -> None:
+        stack.propagate("forwards", slices=1)
+        filled(stack, qtbot)
+        stack.worker.close()
+        stack._holder.worker = None  # as after another precision
+        with qtbot.waitSignal(stack.answered):
+            stack.start()
+            stack.show_object(1)
+        stack.propagate("forwards", slices=3)
+        assert [one.index for one in filled(stack, qtbot).slices] == [4, 5, 6, 7]
 
     def test_an_image_without_slices_is_refused(self, started, click, notes) -> None:
         click(started, 20, 30)

@@ -11,6 +11,7 @@ import pytest
 
 from napari_ois.annotation import ArrayCanvas, Clicks, Document, PlaneKey, Settings
 from napari_ois.annotation.commands import Command
+from napari_ois.annotation.records import object_from_record, object_record
 from napari_ois.errors import InputError
 
 PLANE = PlaneKey()
@@ -89,6 +90,28 @@ def test_values_of_other_tools_come_back_from_under_two_objects(document, labels
     document.delete(low)  # the upper one inherits what only the lower one knew
     document.delete(high)
     np.testing.assert_array_equal(labels, before)
+
+
+def test_pixels_that_the_user_erased_go_to_the_next_object(document, labels, disk) -> None:
+    document.accept(document.start(PLANE).number, disk(10, 10, 5))
+    labels[disk(10, 14, 5)] = 0  # the user's eraser
+    erased = labels.copy()
+    second = document.start(PLANE).number
+    assert document.accept(second, disk(10, 14, 5)).written.area == document.overlap(second, disk(10, 14, 5)).taken[2]
+    np.testing.assert_array_equal(labels == 2, disk(10, 14, 5))
+    painted = np.zeros_like(labels)
+    copy = Document(ArrayCanvas(painted))
+    copy.load(object_from_record(json.loads(json.dumps(object_record(obj)))) for obj in document.objects)
+    copy.paint()
+    np.testing.assert_array_equal(painted, labels)
+    document.undo()
+    np.testing.assert_array_equal(labels, erased)
+    document.redo()
+    third = document.start(PLANE).number
+    document.accept(third, disk(10, 12, 5), rule="overwrite")
+    document.delete(second)  # the third one inherits that the first one had been erased there
+    document.delete(third)
+    np.testing.assert_array_equal(labels, erased)
 
 
 def test_a_label_of_the_same_array_is_refined_in_place(document, labels, disk) -> None:

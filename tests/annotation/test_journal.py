@@ -126,6 +126,43 @@ def test_loaded_objects_are_in_the_journal_too(written, tmp_path) -> None:
     assert find_journals(IMAGE, tmp_path / "other") == []
 
 
+@pytest.mark.parametrize("loaded", [False, True])
+def test_what_happened_before_it_began_can_be_undone_and_redone_after_it(written, tmp_path, loaded) -> None:
+    """The user clicks while the viewer still finds out which image it is."""
+    document = Document()
+    if loaded:
+        document.load(written[1].objects)
+    number = document.start(PLANE).number
+    document.set_clicks(number, Clicks().added(5, 5))
+    for name in ("one", "two"):
+        with document.group():
+            document.rename(number, name)
+            document.recolor(number, "#00ff00" if name == "one" else "#ff0000")
+    document.undo()
+    document.undo()
+    journal = Journal(IMAGE, tmp_path / "late")
+    journal.attach(document)
+
+    def comes_back() -> None:
+        again = Document()
+        recover(journal.path, again)
+        assert again.objects == document.objects
+        assert (again.history.done, again.history.undone) == (document.history.done, document.history.undone)
+
+    comes_back()
+    document.redo()
+    comes_back()
+    document.undo()
+    document.undo()
+    document.set_clicks(number, Clicks().added(9, 9))
+    comes_back()
+    document.undo()
+    document.undo()
+    comes_back()
+    assert number not in document
+    journal.close()
+
+
 def test_a_folder_that_cannot_be_written_stops_the_journal_not_the_work(tmp_path, disk) -> None:
     (tmp_path / "file").write_text("")
     document = Document(ArrayCanvas(np.zeros((24, 30), np.int32)))

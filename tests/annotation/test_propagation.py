@@ -120,6 +120,20 @@ def test_a_mask_that_has_lost_its_contrast_ends_the_object(stack, disk) -> None:
     assert found[5].flagged == "" and found.review()[0].index == 6
 
 
+def test_a_slice_without_contrast_is_filled_when_a_slice_beyond_is_settled(stack) -> None:
+    light = np.where(stack, 100.0, 20.0)
+    light[13] = 20.0  # faint there alone
+    predict, found = Threshold(stack), StackObject(0, SLICES - 1)
+    found.set_key(10, _truth(stack, 10))
+    list(found.run(predict, lambda z, mask: contrast(light[z], mask)))
+    assert found[13].faded and not found[13].mask.any() and 14 not in found
+    found.set_key(20, _truth(stack, 20))
+    list(found.run(predict, lambda z, mask: contrast(light[z], mask)))
+    for z in range(10, SLICES):
+        np.testing.assert_array_equal(found[z].mask, _truth(stack, z))
+    assert not found[13].stops and "0% of the object's contrast" in found[13].flagged
+
+
 def test_an_outline_that_is_not_sure_is_flagged(stack) -> None:
     predict, found = Threshold(stack), StackObject(0, 4)
     found.set_key(0, _truth(stack, 0))

@@ -24,6 +24,7 @@ from napari_ois.batch.results import DONE, THERE, Results
 from napari_ois.batch.sources import list_planes
 from napari_ois.batch.work import EverythingWork
 from napari_ois.errors import InputError
+from napari_ois.segmentation.appearance import Appearance
 
 IMAGE = np.arange(30 * 40, dtype=np.uint16).reshape(30, 40)
 HEADER = "image,row,column,label,object\n"
@@ -153,10 +154,17 @@ def test_sessions_that_cannot_be_are_refused(folder):
     for change, sentence in (
         ({"model": {"name": "ois-vitb"}}, "give --model ois-vitb"),
         ({"objects": [replace(session.objects[0], settings=Settings(order="abc"))]}, "does not know .order abc"),
+        (
+            {"objects": [replace(session.objects[0], settings=Settings(look=Appearance(level=1)))]},
+            "does not know .clicks on level 1 of a pyramid",
+        ),
     ):
         save_session(folder / "a.json", replace(session, **change))
         with pytest.raises(InputError, match=sentence):
             session_items(planes, [folder / "a.json"], None, "ois-compact")
+    save_session(folder / "turned.json", session_on(IMAGE, (PlaneKey((1, 0)), 10, 10)))
+    with pytest.raises(InputError, match="rows and columns exchanged"):
+        session_items(planes, [folder / "turned.json"])
     stack = session_on(np.zeros((2, 30, 40)), (PlaneKey((1, 2), (1, 0, 0)), 10, 10), name="a.tif")
     save_session(folder / "stack.json", stack)
     with pytest.raises(InputError, match="session on a stack"):

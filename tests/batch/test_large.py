@@ -156,6 +156,14 @@ def test_an_object_too_wide_to_be_written_is_said(monkeypatch, image, predictor)
         work.do(predictor, image, None)
 
 
+def test_an_object_on_the_turned_image_is_said(image, predictor):
+    document = Document(ArrayCanvas({"labels": np.zeros(SHAPE, np.int32)}))
+    obj = document.start_from_label(PlaneKey((1, 0)), image.T > 100, 1, source="elsewhere")
+    document.accept(obj.number, image.T > 100, target="labels")
+    with pytest.raises(InputError, match="rows and columns exchanged"):
+        SessionWork(document.objects).do(predictor, image, None)
+
+
 def test_everything_in_too_large_an_image_is_refused_before_it_is_read(tmp_path, image, monkeypatch, squares):
     np.save(tmp_path / "slide.npy", image)
     monkeypatch.setattr(everything, "MOST_PIXELS", 2_000_000)

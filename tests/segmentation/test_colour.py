@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_ois.errors import InputError
+from napari_ois.segmentation import colour
 from napari_ois.segmentation.colour import Picture, stretched, to_plane
 
 
@@ -59,6 +60,16 @@ def test_small_object_on_an_empty_background_does_not_vanish():
     image[5, 5] = 700
     plane = to_plane(image)
     assert plane[5, 5, 0] == 1.0 and plane.sum() == 3.0
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 6])
+def test_contrast_of_a_large_image_is_that_of_all_its_colours(monkeypatch, step):
+    image = np.zeros((30, 40, 3), np.uint16)
+    image[..., 0], image[..., 2] = np.arange(100, 140), np.linspace(0, 1000, 30)[:, None]
+    monkeypatch.setattr(colour, "PERCENTILE_SAMPLES", image.size // step)
+    for percentiles in (colour.PERCENTILES, (5.0, 99.0)):
+        low, high = colour.contrast(image, percentiles)
+        assert low == 0 and high > 900
 
 
 @pytest.mark.parametrize("value", [0, 7, -3.5])

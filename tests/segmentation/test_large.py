@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,14 @@ def test_a_close_up_across_the_borders_of_regions_has_a_frame_around_it():
         assert frame.view.contains(view) and frame.native and max(frame.shape) == 1024
 
 
+@pytest.mark.parametrize("side", [300, 1_500, 2_100])
+def test_a_close_up_has_a_frame_that_it_can_lie_in_where_the_network_sees_more_than_a_frame_holds(side):
+    scene = SimpleNamespace(region_side=2_560, shape=(SIDE, SIDE))
+    view = View(10_000, 10_700, 10_000 + side, 10_700 + side)
+    frame = frame_of(scene, view, None)
+    assert frame.view == view or (frame.native and frame.view.contains(view))
+
+
 def test_looks_are_kept_up_to_a_bound_in_bytes(monkeypatch, network):
     monkeypatch.setattr(large_scene, "KEPT_BYTES", 10 * 3 * 64 * 64 * 4)
     scene = LargeScene([Painted()], None, None, input_size=64, multiple=32)
@@ -211,6 +220,13 @@ def test_a_pyramid_is_read_from_the_level_that_is_fine_enough():
     assert levels[0].most == 0
     scene.look(View(0, 0, 1_024, 1_024))
     assert levels[0].most == 1_024**2
+
+
+@pytest.mark.parametrize("shape", [(64, 300_000), (300_000, 64)])
+def test_an_image_far_longer_than_it_is_wide_is_answered_too(predictor, shape):
+    predictor.set_image(Painted(shape))
+    place = tuple(side // 2 for side in shape)
+    assert predictor.predict([place], [1]).mask.any()
 
 
 @pytest.mark.parametrize("side", [997, 300, 128])
@@ -384,6 +400,8 @@ def test_the_inspector_reads_a_frame(tiny_network):
     seen = predictor.predict([(12_345, 30_001), (12_300, 30_100)], [1, 0], inspect=True)
     inspection = Inspection(seen)
     assert inspection.attention(0).shape == seen.mask.shape
+    for shown in (inspection.depth_used(), inspection.order_used(0), inspection.order_used(1)):
+        assert shown.shape == seen.mask.shape and np.isfinite(shown).all()
     assert inspection.change(predictor.again(seen, order_strength=0)).gained.shape == seen.mask.shape
     assert inspection.profile().inside.sum() == pytest.approx(1.0 if seen.mask.any() else 0.0)
 

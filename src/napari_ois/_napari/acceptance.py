@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_warning
 
 from napari_ois._napari.inquiry import question_about
+from napari_ois._napari.own_label import own_label
 from napari_ois._napari.regional import whole_mask
 from napari_ois.annotation.answers import read_cells
 from napari_ois.annotation.confidence import mask_score
@@ -44,6 +45,7 @@ class Acceptance:
     def __init__(self, session: Session, inquiry: Inquiry) -> None:
         self._session, self._inquiry = session, inquiry
         self._waiting: Callable[[], None] | None = None  # an Accept that waits for its mask
+        self._unread: int | None = None  # the object whose Accept waits for the labels
 
     @property
     def waiting(self) -> bool:
@@ -52,7 +54,7 @@ class Acceptance:
 
     def drop(self) -> None:
         """Forget the Accept that waits: it was meant for something else."""
-        self._waiting = None
+        self._waiting = self._unread = None
 
     def resume(self) -> None:
         """Do what waits."""
@@ -97,7 +99,8 @@ class Acceptance:
         else:
             layer = target
         name = canvas.adopt(layer)
-        if not canvas.ready(name, partial(self._try, again)):
+        self._unread = obj.number
+        if not canvas.ready(name, partial(self._on_read, obj.number, again)):
             session.status.emit(f'Accepted as soon as the labels of "{layer.name}" are known.')
             return
         if rule == ASK:
@@ -107,11 +110,18 @@ class Acceptance:
                 return
             rule = "keep"
         score = None if answer is None else _score(obj, answer, session.plane.shape)
-        accepted = session.document.accept(obj.number, mask, rule=rule, target=name, score=score)
+        with own_label(session.document, [obj], name):
+            accepted = session.document.accept(obj.number, mask, rule=rule, target=name, score=score)
         session.document.select(None)
         denied = f", {accepted.denied.area} pixels stay with older objects" if accepted.denied else ""
         session.status.emit(f'Object {accepted.label} is in "{layer.name}"{denied}. Click on the next one.')
         session.accepted.emit(layer)
+
+    def _on_read(self, number: int, again: Callable[[], None]) -> None:
+        """The labels are known: accept the object that waited for them, unless that was dropped."""
+        obj = self._session.object
+        if obj is not None and obj.number == number == self._unread:
+            self._try(again)
 
     def _try(self, verb: Callable[[], None]) -> None:
         """Do what had to wait."""

@@ -81,7 +81,7 @@ class Controls(QWidget):
         self.redo_button = KeyButton("Redo", "", "redo")
         self.clear_button = KeyButton("Clear", "Take all clicks away.", "clear")
         self.accept_button = KeyButton(
-            "Accept", "Write the object with a new id; older objects keep their pixels.", "accept"
+            "Accept", "Write the object with a new id; Overlap says what becomes of pixels that others have.", "accept"
         )
         self.overlap_bar, self.recovery_bar = Bar(), Bar()
         self.objects = ObjectsPanel()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
+from napari_ois._napari.label_canvas import finest
 from napari_ois._napari.labels_table import calibration
 from napari_ois._napari.order_verbs import OrderVerbs
 from napari_ois.annotation import features
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 
 HOLDS = {
     "tiff": "Labels with pixel size and unit, as ImageJ reads them.",
-    "ome-zarr": "Labels with scale and unit, by OME-NGFF 0.4; a folder. Needs the extra: export.",
+    "ome-zarr": "Labels with scale and unit, by OME-NGFF 0.4; a folder.",
     "coco": "JSON: a run-length mask, box, area and name for each object and plane.",
     "imagej": "A zip of ROIs for ImageJ's ROI manager, one for each object and plane. Needs the extra: export.",
     "csv": "The table of objects: id, name, area, score, clicks; no pixels.",
 }
 """What each format holds, for the user."""
+MOST = 2**30
+"""Bytes of labels that can be exported where they are not in memory already."""
 
 
 class ExportVerbs(OrderVerbs):
@@ -58,13 +62,16 @@ class ExportVerbs(OrderVerbs):
         name = session.workbook.canvas.name_of(layer)
         size, unit = calibration(session.image)
         objects = session.document.objects
+        ours = any(obj.accepted is not None and obj.accepted.target == name for obj in objects)
+        rows_only = chosen == "csv" and ours  # of what the document knows: no pixel is needed
+        data = layer.data[-1] if rows_only and layer.multiscale else _whole(layer)
 
         def write() -> int:
-            labels = np.array(layer.data)  # as it is now, whatever is written into it meanwhile
+            labels = np.array(data)  # as it is now, whatever is written into it meanwhile
             table = features(objects, name, pixel_size=size, unit=unit) if name is not None else None
             known = table if table is not None and table["index"] else None
             export_labels(labels, path, to=chosen, features=known, pixel_size=size, unit=unit)
-            return int(np.count_nonzero(np.unique(labels)))
+            return len(known["index"]) if rows_only and known else int(np.count_nonzero(np.unique(labels)))
 
         def say(count: int) -> None:
             what = "1 object" if count == 1 else f"{count} objects"
@@ -82,8 +89,20 @@ class ExportVerbs(OrderVerbs):
             layer = next((one for name, one in canvas.layers.items() if name in held), None)
         if layer is None:
             raise InputError("There are no objects to export; accept one first, or choose a Labels layer.")
-        canvas.check(layer)
+        canvas.check(layer, write=False)
         return layer
+
+
+def _whole(layer: Labels) -> Any:
+    """A layer's labels at full resolution; InputError where they would not fit in memory."""
+    data = finest(layer)
+    size = math.prod(data.shape) * np.dtype(data.dtype).itemsize
+    if size > MOST and not isinstance(data, np.ndarray):
+        raise InputError(
+            f'"{layer.name}" has {size / 2**30:.1f} GiB of labels at full resolution, more than can be exported at '
+            "once; cut out a part of it as a layer of its own, and export that."
+        )
+    return data
 
 
 def _suffix(name: str) -> str:

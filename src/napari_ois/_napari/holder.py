@@ -101,7 +101,6 @@ class Holder:
                 self.errands,
                 folder=self.journal_folder or self.preferences.folder,
                 journal=self.keep_journal,
-                in_use=self._journals,
             )
             self._workbooks.append(found)
             on_made(found)
@@ -112,10 +111,6 @@ class Holder:
         if topic not in self._threads:
             self._threads[topic] = Errands()
         return self._threads[topic]
-
-    def _journals(self) -> set[Path]:
-        journals = [book.recovery.journal for book in self._workbooks]
-        return {journal.path for journal in journals if journal is not None and journal.path is not None}
 
     def end_session(self, *, remove_layers: bool = True, remove_clicks: bool = False) -> None:
         """End the session, if one runs."""

@@ -24,7 +24,6 @@ from napari_ois._napari import settings
 from napari_ois._napari.commands import docked
 from napari_ois._napari.inspector_plot import ProfilePlot
 from napari_ois._napari.parts import scrolled
-from napari_ois._napari.plane import image_array
 from napari_ois._napari.quiet import set_visible
 from napari_ois.errors import InputError
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from napari_ois._napari.session import Session
     from napari_ois._napari.widget import OISWidget
     from napari_ois._napari.worker import Answer, Inspected
+    from napari_ois.segmentation.prediction import Prediction
 
 WAITING = "Click on an object; then its order is shown here."
 KINDS = (("with order", "order"), ("without order", "plain"), ("object-aware", "object"))
@@ -104,13 +104,12 @@ class OrderInspector(QWidget):
             path = QFileDialog.getSaveFileName(self, "Save figure", "order.png", "Images (*.png *.pdf *.svg)")[0]
         if not path:
             return
-        from napari_ois.segmentation.colour import to_plane
         from napari_ois.segmentation.inspection_figure import draw_inspection
+        from napari_ois.segmentation.results import plane_under
 
-        picture = to_plane(np.asarray(self._session.plane.view(image_array(self._session.image))))
-        figure = draw_inspection(
-            picture, self._shown.inspection, self._shown.without, block=self.block.value, head=self.head.value
-        )
+        inspection = self._shown.inspection
+        picture = plane_under(inspection.prediction)
+        figure = draw_inspection(picture, inspection, self._shown.without, block=self.block.value, head=self.head.value)
         try:
             figure.savefig(path, dpi=100)
         except (OSError, ValueError) as error:
@@ -266,14 +265,22 @@ class OrderInspector(QWidget):
         if not inside.all():
             self.under_cursor.setText(HOVER)
             return
-        prediction = self._shown.inspection.prediction
-        row, column = np.floor(points[0] + 0.5).astype(int).clip(0, np.array(prediction.depth.shape) - 1)
+        pixel = np.floor(points[0] + 0.5).clip(0, np.array(self._session.plane.shape) - 1).astype(np.float32)
+        words = self._words_at(self._shown.inspection.prediction, pixel)
+        self.under_cursor.setText(f"Row {pixel[0]:.0f}, column {pixel[1]:.0f}: " + ", ".join(words))
+
+    def _words_at(self, prediction: Prediction, pixel: np.ndarray) -> list[str]:
+        """What the maps say of a (2,) row and column of the image."""
+        frame = prediction.frame
+        if not frame.view.holds(pixel[None])[0]:
+            return ["not looked at"]
+        row, column = np.floor(frame.to_cells(pixel[None])[0] + 0.5).astype(int)
         order = prediction.positive_order_map if self._order is None else self._order
         words = [f"depth {prediction.depth[row, column]:.2f}"]
         words.append("not looked at" if np.isnan(order[row, column]) else f"order {order[row, column]:.2f}")
         if self._attention is not None:
             words.append(f"attention {self._attention[row, column]:.4f}")
-        self.under_cursor.setText(f"Row {row}, column {column}: " + ", ".join(words))
+        return words
 
     # -- layers -------------------------------------------------------------------------------------------
 
@@ -300,6 +307,7 @@ class OrderInspector(QWidget):
             self._add(key, made)  # the user turns it on when it is wanted
             return
         layer.data = lifted
+        self._place(layer)
         layer.contrast_limits_range = layer.contrast_limits = (0.0, most)
 
     def _fill_labels(self, key: str, title: str, values: np.ndarray, *, visible: bool = False) -> None:
@@ -309,6 +317,7 @@ class OrderInspector(QWidget):
         layer = self._layers.get(key)
         if layer is not None and layer in self._viewer.layers:
             layer.data = lifted
+            self._place(layer)
             return
         colours = {None: "transparent", 1: settings.COLORS[settings.POSITIVE], 2: settings.COLORS[settings.NEGATIVE]}
         made = Labels(lifted, name=f"{self._session.image.name} {title}", opacity=0.6, visible=visible)
@@ -319,6 +328,15 @@ class OrderInspector(QWidget):
         assert self._session is not None
         self._layers[key] = layer
         self._session.layers.add_extra(layer)
+        self._place(layer)
+
+    def _place(self, layer: Layer) -> None:
+        """Put a layer where the prediction lies: of a large image, on the region that was worked on."""
+        session, shown = self._session, self._shown
+        if session is None or shown is None or shown.inspection.prediction.state.frame is None:
+            return
+        for name, value in session.plane.geometry(session.image, shown.inspection.prediction.frame).items():
+            setattr(layer, name, value)
 
     # -- life -----------------------------------------------------------------------------------------------
 

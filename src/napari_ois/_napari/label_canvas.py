@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
-from napari_ois._napari.label_levels import LabelLevels, why_not_written
+from napari_ois._napari.label_levels import CHUNK, LabelLevels, why_not_written
 from napari_ois._napari.plane import image_shape, same_place
+from napari_ois._napari.quiet import slice_hidden
+from napari_ois.annotation import PackedMask
 from napari_ois.errors import InputError
 from napari_ois.segmentation.lazy_plane import LazyPlane, is_large
 
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
 
     from napari_ois.annotation import PlaneKey
 
-Aside = Callable[[Callable[[], Any], Callable[[Any], None]], None]
-"""Does a job beside the viewer, then calls a function with what it gave: :meth:`Errands.send`."""
+Aside = Callable[[Callable[[], Any], Callable[[Any], None], Callable[[BaseException], None]], None]
+"""Does a job beside the viewer, then calls a function with what it gave, or another with the error:
+:meth:`Errands.send`."""
 
 BAND = 4096 * 1024
 """Pixels of a plane that are read at once when the largest label is searched for."""
@@ -51,7 +55,8 @@ class LabelCanvas:
         self._showing = False  # a pyramid again, which we have written
         self._highest: dict[str, int | None] = {}  # None: not searched for yet
         self._seen: NDArray[Any] | None = None  # the plane read last
-        self._waiting: list[Callable[[], None]] = []
+        self._unread: set[str] = set()  # those that could not be searched
+        self._waiting: dict[str, Callable[[], None]] = {}  # what comes after a search; one at most
         self._undo: list[Callable[[], Any]] = []
 
     # -- layers -----------------------------------------------------------------------------------
@@ -84,15 +89,15 @@ class LabelCanvas:
         self._search(name)
         return name
 
-    def check(self, layer: Labels) -> None:
-        """InputError where a layer does not lie on the image pixel by pixel, or cannot be written."""
-        lies = tuple(_finest(layer).shape) == image_shape(self._image)
+    def check(self, layer: Labels, *, write: bool = True) -> None:
+        """InputError where a layer does not lie on the image pixel by pixel, or is to be written and cannot."""
+        lies = tuple(finest(layer).shape) == image_shape(self._image)
         if not lies or not same_place(layer, self._image):
             raise InputError(
                 f'"{layer.name}" does not lie on "{self._image.name}" pixel by pixel: choose another layer '
                 "for the objects, or a new one."
             )
-        reason = why_not_written(list(layer.data) if layer.multiscale else [layer.data])
+        reason = why_not_written(list(layer.data) if layer.multiscale else [layer.data]) if write else ""
         if reason:
             raise InputError(
                 f'"{layer.name}" cannot be written ({reason}): choose another layer for the objects, or a new one.'
@@ -151,23 +156,37 @@ class LabelCanvas:
     # -- the largest label ------------------------------------------------------------------------
 
     def ready(self, target: str, then: Callable[[], None]) -> bool:
-        """Whether the largest label is known; where it is not, a function is called once it is."""
+        """Whether the largest label is known; where it is not, a function is called once it is, if it can be."""
         if self._highest.get(target) is not None:
             return True
-        self._waiting = [then]
+        self._waiting = {target: then}
+        if target in self._unread:
+            self._search(target)
         return False
 
     def _search(self, name: str) -> None:
         self._highest[name] = None
-        data = _finest(self._layers[name])
-        self._aside(partial(_largest, data), partial(self._on_found, name, data))
+        self._unread.discard(name)
+        data = finest(self._layers[name])
+        self._aside(partial(_largest, data), partial(self._on_found, name, data), partial(self._on_unread, name, data))
 
     def _on_found(self, name: str, data: Any, highest: int) -> None:
-        if _finest(self._layers[name]) is data:
-            self._highest[name] = max(highest, self._highest[name] or 0)
-        waiting, self._waiting = self._waiting, []
-        for then in waiting:
+        if finest(self._layers[name]) is not data:  # other labels since then, which are searched too
+            return
+        self._highest[name] = max(highest, self._highest[name] or 0)
+        then = self._waiting.pop(name, None)
+        if then is not None:
             then()
+
+    def _on_unread(self, name: str, data: Any, error: BaseException) -> None:
+        layer = self._layers[name]
+        if finest(layer) is not data:
+            return
+        self._unread.add(name)
+        self._waiting.pop(name, None)
+        show_warning(
+            f'The labels of "{layer.name}" cannot be read ({error}): try again, or choose another layer for objects.'
+        )
 
     def _on_data(self, name: str, event: Any) -> None:
         if self._showing:
@@ -188,7 +207,7 @@ class LabelCanvas:
 
     def read(self, target: str, plane: PlaneKey) -> NDArray[Any]:
         """See :class:`napari_ois.annotation.Canvas`."""
-        data = _finest(self._layer(target))
+        data = finest(self._layer(target))
         if is_large(plane.shape_in(data.shape)):
             self._seen = None
             return LazyPlane(data, plane.axes, plane.index)  # type: ignore[return-value]
@@ -199,7 +218,7 @@ class LabelCanvas:
         """See :class:`napari_ois.annotation.Canvas`; on the plane read last nothing is missed, whoever wrote it."""
         known = self._highest[target]
         if known is None:
-            known = _largest(_finest(self._layer(target)))
+            known = _largest(finest(self._layer(target)))
         here = 0 if self._seen is None else int(self._seen.max(initial=0))
         self._highest[target] = max(known, here)
         return max(known, here)
@@ -208,7 +227,7 @@ class LabelCanvas:
         """See :class:`napari_ois.annotation.Canvas`."""
         if target in self._pyramids:
             return self._pyramids[target].limit
-        return int(np.iinfo(_finest(self._layer(target)).dtype).max)
+        return int(np.iinfo(finest(self._layer(target)).dtype).max)
 
     def write(self, target: str, indices: tuple[NDArray[np.intp], ...], values: NDArray[np.int64]) -> None:
         """See :class:`napari_ois.annotation.Canvas`; one step of the layer's own undo, which a pyramid has not."""
@@ -218,6 +237,7 @@ class LabelCanvas:
             self._highest[target] = max(self._highest[target] or 0, int(values.max(initial=0)))
             self._show_pyramid(layer)
             return
+        slice_hidden(layer)
         with layer.block_history():
             for value in np.unique(values):
                 here = values == value
@@ -242,9 +262,21 @@ class LabelCanvas:
         return self._layers[target]
 
 
-def _finest(layer: Labels) -> Any:
+def finest(layer: Labels) -> Any:
     """A layer's labels at full resolution."""
     return layer.data[0] if layer.multiscale else layer.data
+
+
+def find_label(plane: Any, label: int) -> PackedMask:
+    """Where a label lies on a plane of any kind, which is read band by band."""
+    height, width = (int(side) for side in plane.shape)
+    rows = max(CHUNK, BAND // max(1, width))  # fewer would read each chunk of it several times
+    found = PackedMask.empty((height, width))
+    for first in range(0, height, rows):
+        band = np.asarray(plane[first : first + rows]) == label
+        if band.any():
+            found = found | PackedMask.pack_window(band, (first, 0), (height, width))
+    return found
 
 
 def _largest(data: Any) -> int:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from napari_ois._napari import settings
 from napari_ois._napari.plane import GEOMETRY, Plane, sampled
-from napari_ois._napari.quiet import insert_unselected, set_visible
+from napari_ois._napari.quiet import insert_unselected, set_visible, slice_hidden
 from napari_ois.annotation import Click, Clicks, PackedMask, PlaneKey
 from napari_ois.segmentation.frame import MOST, Frame, View
 from napari_ois.segmentation.lazy_plane import is_large
@@ -79,6 +79,8 @@ class SessionLayers:
         self._viewer = viewer
         self._image = image
         self._plane = plane
+        self._next = settings.POSITIVE  # of the next click
+        self._ordered = False  # whether the order maps say anything
         self.clicks = self._make_clicks()
         self.preview = self._make_preview()
         self.depth = self._make_map("depth", settings.DEPTH_COLORMAP)
@@ -94,6 +96,7 @@ class SessionLayers:
         self.activate()
         for layer in maps:
             later(partial(self.insert, layer))
+        self.clicks.events.feature_defaults.connect(self._keep_polarity)
         for name in GEOMETRY:
             getattr(image.events, name).connect(self._follow)
 
@@ -154,8 +157,13 @@ class SessionLayers:
 
     def set_polarity(self, positive: bool) -> None:
         """Say what the next click will be."""
-        name = settings.POSITIVE if positive else settings.NEGATIVE
-        self.clicks.feature_defaults = {settings.POLARITY: name}
+        self._next = settings.POSITIVE if positive else settings.NEGATIVE
+        self.clicks.feature_defaults = {settings.POLARITY: self._next}
+
+    def _keep_polarity(self) -> None:
+        """Have the next click be what was said: napari makes it like the click that was selected last."""
+        if self.clicks.feature_defaults[settings.POLARITY].iloc[0] != self._next:
+            self.clicks.feature_defaults = {settings.POLARITY: self._next}
 
     # -- results ----------------------------------------------------------------------------------
 
@@ -195,7 +203,7 @@ class SessionLayers:
             self._write_mask(mask)
         finally:
             self._writing = False
-        self._shown = mask.copy()
+            self._shown = self.shown_mask()  # what was written before an error is no stroke of the user's
 
     def _on_paint(self, event: Any) -> None:
         if not self._writing:
@@ -221,6 +229,7 @@ class SessionLayers:
             self.preview.data[...] = self._plane.lift(mask.astype(np.uint8))
             self.preview.refresh()
             return
+        slice_hidden(self.preview)
         with self.preview.block_history():
             for pixels, value in ((changed & mask, 1), (changed & shown, 0)):
                 self.preview.data_setitem(self._plane.lift_indices(*np.nonzero(pixels)), value)
@@ -230,9 +239,10 @@ class SessionLayers:
         self._later(partial(self._fill, self.depth, depth))
 
     def show_orders(
-        self, positive: NDArray[np.float32], negative: NDArray[np.float32], frame: Frame | None = None
+        self, positive: NDArray[np.float32] | None, negative: NDArray[np.float32], frame: Frame | None = None
     ) -> None:
         """Show the order map of the positive clicks, (H, W), and those of the negative ones, (K, H, W)."""
+        self._ordered = positive is not None
         self._later(partial(self._fill, self.order_positive, positive, frame))
         while len(self.order_negative) < len(negative):
             self.order_negative.append(self._make_negative(len(self.order_negative) + 1))
@@ -252,8 +262,9 @@ class SessionLayers:
             self._shown[...] = False
 
     def clear_orders(self) -> None:
-        """Empty the order maps; the depth map stays."""
-        self.show_orders(self._far(), np.zeros((0, *self._whole.shape), np.float32))
+        """Empty the order maps where they are not; the depth map stays."""
+        if self._ordered:
+            self.show_orders(None, np.zeros((0, *self._whole.shape), np.float32))
 
     def owns(self, layer: Layer) -> bool:
         """Whether a layer was made here, or is marked as another part's of the plugin, so that no choice offers it."""
@@ -283,6 +294,7 @@ class SessionLayers:
     def unbind(self) -> None:
         """Stop following the image; all layers stay."""
         self.preview.events.paint.disconnect(self._on_paint)
+        self.clicks.events.feature_defaults.disconnect(self._keep_polarity)
         for name in GEOMETRY:
             getattr(self._image.events, name).disconnect(self._follow)
 
@@ -353,10 +365,10 @@ class SessionLayers:
     def _make_negative(self, number: int) -> Image:
         return self._make_map(f"order negative {number}", settings.ORDER_COLORMAP)
 
-    def _fill(self, layer: Image, values: NDArray[np.float32], frame: Frame | None = None) -> None:
-        """Show values of the plane, or of a frame, in a map; one that the user deleted is left alone."""
+    def _fill(self, layer: Image, values: NDArray[np.float32] | None, frame: Frame | None = None) -> None:
+        """Show values of the plane, or of a frame, in a map, or none; one that the user deleted is left alone."""
         if layer in self._viewer.layers:
-            layer.data = self._plane.lift(values)
+            layer.data = self._plane.lift(self._far() if values is None else values)
             if self._frames[layer] != (frame or self._whole):
                 self._frames[layer] = frame or self._whole
                 self._place(layer)
@@ -365,7 +377,7 @@ class SessionLayers:
         """Empty the map of a negative click that is gone, and put it by for the next one."""
         layer = self.order_negative[number - 1]
         set_visible(layer, False)
-        self._fill(layer, self._far())
+        self._fill(layer, None)
 
     def insert(self, layer: Layer) -> None:
         """Add a layer right below the preview or the clicks, and leave the user's selection as it was."""

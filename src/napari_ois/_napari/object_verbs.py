@@ -14,10 +14,13 @@ from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QColorDialog
 
 from napari_ois._napari.controls import WELCOME
+from napari_ois._napari.label_canvas import find_label, finest
 from napari_ois._napari.plane import show_plane
 from napari_ois._napari.session import Session
 from napari_ois._napari.sight_verbs import SightVerbs
+from napari_ois.annotation import Seed
 from napari_ois.errors import InputError, OISError
+from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
     import napari
@@ -148,13 +151,22 @@ class ObjectVerbs(SightVerbs):
         if layer is None:
             raise InputError("There is no label to begin from; make a Labels layer active and pick a label in it.")
         canvas, document = session.workbook.canvas, session.document
-        canvas.check(layer)
+        canvas.check(layer, write=False)
         source = canvas.adopt(layer) if layer == self.target.value else canvas.name_of(layer) or layer.name
         label = int(layer.selected_label) if label is None else int(label)
         known = document.with_label(label, source, session.place)
         if known is not None:
             document.reopen(known.number)
         else:
-            plane = np.asarray(session.plane.view(layer.data))
-            document.start_from_label(session.place, plane, label, source=source)
+            self._start_from(session, session.plane.view(finest(layer)), label, source)
         session.layers.activate()
+
+    def _start_from(self, session: Session, plane: Any, label: int, source: str) -> None:
+        document = session.document
+        if not is_large(session.plane.shape):
+            document.start_from_label(session.place, np.asarray(plane), label, source=source)
+            return
+        mask = find_label(plane, label) if label > 0 else None
+        if not mask:
+            raise InputError(f"There is no label {label} on this plane; choose one that is there.")
+        document.start(session.place, seed=Seed(mask, source, label))

@@ -187,7 +187,13 @@ class OrderPanel(QWidget):
                 return
         if request.plane is None:
             self.layers.made = None  # it is the user's now
-        self._apply(session, request, found)
+        if _same_place(request, session.plane):
+            self._apply(session, request, found)
+            return
+        try:  # the viewer shows another slice than the session's
+            self._carry(session, request, only_next=False)
+        except InputError as error:
+            self._on_failed(error)
 
     def _apply(self, session: Session, request: Request, found: DepthMap, *, only_next: bool = False) -> None:
         """Have a session answer with an order."""
@@ -215,11 +221,14 @@ class OrderPanel(QWidget):
             self._apply(session, request, self._found[2], only_next=True)
             return
         try:
-            again = request if request.plane is None else self._moved(request, session)
+            self._carry(session, request, only_next=True)
         except InputError as error:
             self.result.setText(f"{error} The model's own depth is used on this plane.")
-            return
-        self._compute(again, partial(self._on_moved, session, again))
+
+    def _carry(self, session: Session, request: Request, *, only_next: bool) -> None:
+        """Compute what was taken on another plane for that of a session, and have it answer with that."""
+        again = request if request.plane is None else self._moved(request, session)
+        self._compute(again, partial(self._on_moved, session, again, only_next))
 
     def _moved(self, request: Request, session: Session) -> Request:
         """The same request on the plane of a session."""
@@ -229,10 +238,10 @@ class OrderPanel(QWidget):
             return ask.about_layer(session.image, session.plane, layer, nearer=source.nearer, invalid=source.invalid)
         return ask.about_plane(request.kind, session.image, session.plane, model=str(request.record.get("model", "")))
 
-    def _on_moved(self, session: Session, request: Request, found: DepthMap) -> None:
+    def _on_moved(self, session: Session, request: Request, only_next: bool, found: DepthMap) -> None:
         self._show_running(False)
         if session.active:
-            self._apply(session, request, found, only_next=True)
+            self._apply(session, request, found, only_next=only_next)
 
     def _on_ended(self) -> None:
         self.in_use.setText(OWN_WORDS)

@@ -165,7 +165,7 @@ def image_array(image: Image) -> Any:
 
 
 def read_plane(plane: Plane, image: Image) -> Any:
-    """The pixels of a plane: an array; of a large one the levels that there are, which are read in windows."""
+    """The pixels of a plane: an array; of a large one something read in windows, or the levels of a pyramid of such."""
     if not is_large(plane.shape):
         return np.asarray(plane.view(image_array(image)))
     levels = list(image.data) if image.multiscale else [image.data]
@@ -174,7 +174,7 @@ def read_plane(plane: Plane, image: Image) -> Any:
     for level in levels:
         index = [i * level.shape[axis] // full[axis] for axis, i in enumerate(plane.index)]
         planes.append(LazyPlane(level, plane.axes, index))
-    return planes
+    return planes if len(planes) > 1 else planes[0]
 
 
 def image_shape(image: Image) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
+    from napari.layers import Labels, Layer
 
 
 def insert_unselected(layers: Any, index: int, layer: Layer) -> None:
@@ -24,3 +24,12 @@ def set_visible(layer: Layer, visible: bool) -> None:
     """
     if layer.visible != visible:
         layer.visible = visible
+
+
+def slice_hidden(layer: Labels) -> None:
+    """Give a hidden layer the slice of its data that napari puts off, before ``data_setitem`` writes into both.
+
+    Else it writes the data and then fails at the slice, which is empty or of another plane.
+    """
+    if not layer.visible:
+        layer.set_view_slice()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from qtpy.QtCore import QObject, Signal
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from napari_ois._napari.errands import Errands
 
 JOURNAL_OFF = "The journal cannot be kept ({}); save the session by hand."
+AT_WORK = "Another window is at these objects; go on there, or close it and press Start again."
+
+_WRITTEN: WeakSet[Journal] = WeakSet()  # in this process: two viewers on one image know nothing of each other
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,6 @@ class Recovery(QObject):
         By default the user's data folder.
     enabled : bool
         False: nothing is written, nothing is looked for.
-    in_use : callable
-        Gives the journals that are being written here, which are nobody's to resume.
 
     Signals
     -------
@@ -84,7 +86,6 @@ class Recovery(QObject):
         *,
         folder: Path | None,
         enabled: bool,
-        in_use: Callable[[], set[Path]],
     ) -> None:
         super().__init__()
         self.signature: ImageSignature | None = None
@@ -94,7 +95,6 @@ class Recovery(QObject):
         self._errands = errands
         self._folder = folder
         self._enabled = enabled
-        self._in_use = in_use
         self._said = False
 
     def begin(self, document: Callable[[], Document]) -> None:
@@ -121,6 +121,7 @@ class Recovery(QObject):
         self.close()
         self.signature = signature
         self.journal = Journal(signature, self._folder, enabled=self._enabled, aside=self._aside)
+        _WRITTEN.add(self.journal)
         self.journal.attach(document)
         self.check()
 
@@ -135,6 +136,9 @@ class Recovery(QObject):
         failed : callable
             Takes the reason where it cannot be read.
         """
+        if path in _in_use():
+            failed(AT_WORK)
+            return
         self._errands.send(
             partial(_resume, path, self._aside), partial(self._on_resumed, done), lambda error: failed(str(error))
         )
@@ -152,6 +156,7 @@ class Recovery(QObject):
     def close(self) -> None:
         """Close the journal; it stays where it is."""
         if self.journal is not None:
+            _WRITTEN.discard(self.journal)
             self.journal.close()
             self.journal = None
 
@@ -162,7 +167,7 @@ class Recovery(QObject):
         self.signature = signature
         if self.journal is None:
             self.write_down(document(), signature)
-        look = partial(_look, signature, self._folder, frozenset(self._in_use()))
+        look = partial(_look, signature, self._folder, _in_use())
         self._errands.send(look, self._on_found, lambda error: self._fail(JOURNAL_OFF.format(error)))
 
     def _on_found(self, offer: Offer | None) -> None:
@@ -172,6 +177,7 @@ class Recovery(QObject):
 
     def _on_resumed(self, done: Callable[[Document], None], resumed: tuple[Document, Journal]) -> None:
         document, journal = resumed
+        _WRITTEN.add(journal)
         before, self.journal = self.journal, None
         if before is not None:
             before.detach()
@@ -184,6 +190,11 @@ class Recovery(QObject):
         if not self._said:
             self._said = True
             self.failed.emit(reason)
+
+
+def _in_use() -> frozenset[Path]:
+    """The journals that are being written, which are nobody else's to resume."""
+    return frozenset(journal.path for journal in _WRITTEN if journal.path is not None)
 
 
 def _look(signature: ImageSignature, folder: Path | None, in_use: frozenset[Path]) -> Offer | None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Maps = dict[str, "NDArray[np.float32]"]
 FILES = "Sessions (*.json)"
 OTHER_IMAGE = "{} is of another image (its pixels differ); open that image, press Start, and load it there."
+LEFT_OPEN = "Objects that were here and found no free pixel any more: {}. They are open in the list, with their clicks."
 
 
 class SessionVerbs(ConfidenceVerbs):
@@ -117,11 +118,13 @@ class SessionVerbs(ConfidenceVerbs):
             insert = session.layers.insert
         else:
             insert = self._viewer.layers.append
-        book.replace(document, insert, carry=carry, signature=signature)
+        left = book.replace(document, insert, carry=carry, signature=signature)
         self._refresh_choices()
         layers = [book.canvas.layers[obj.accepted.target] for obj in document.objects if obj.accepted is not None]
         if layers and layers[-1] in self._viewer.layers:
             self.target.value = layers[-1]
+        if left:
+            show_warning(LEFT_OPEN.format(left))
 
     # -- layers -----------------------------------------------------------------------------------
 

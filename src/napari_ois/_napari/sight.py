@@ -23,7 +23,7 @@ from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import NETWORK, SEEN, Appearance, Tint
 from napari_ois.segmentation.colour import PERCENTILES
 from napari_ois.segmentation.frame import Frame, View
-from napari_ois.segmentation.lazy_plane import is_large
+from napari_ois.segmentation.lazy_plane import is_large, levels_of
 
 if TYPE_CHECKING:
     import napari
@@ -206,7 +206,7 @@ class Sight(QObject):
         if is_large(plane.shape):
             if not appearance.plain:
                 self._check_size()
-            return partial(draw_overview, read_plane(plane, self._image))
+            return partial(draw_overview, levels_of(read_plane(plane, self._image)))
         chosen = bool(appearance.level) or self._choice.level != AUTO
         return partial(draw, appearance, self._cuts(appearance, plane), plane.shape, None if chosen else CELLS)
 

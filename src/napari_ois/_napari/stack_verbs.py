@@ -13,6 +13,7 @@ from napari_ois._napari.acceptance import ASK
 from napari_ois._napari.click_reader import nowhere
 from napari_ois._napari.export_verbs import ExportVerbs
 from napari_ois._napari.object_verbs import NONE_CHOSEN
+from napari_ois._napari.own_label import check_not_split, own_label
 from napari_ois._napari.plane import Plane, displayed_plane, image_shape, show_plane
 from napari_ois._napari.session import Session
 from napari_ois._napari.stack_preview import StackPreview
@@ -148,11 +149,12 @@ class StackVerbs(ExportVerbs):
         if session is None:  # another may follow at once
             QTimer.singleShot(0, self._check_stack)
             return
-        if session.workbook is not work.book:
+        worker = self.worker
+        if session.workbook is not work.book or worker is None:
             self.discard_stack()
             return
         session.beyond = work.click
-        work.join(session)
+        work.join(session, worker)
 
     def _check_stack(self) -> None:
         if self.session is None:
@@ -194,12 +196,13 @@ class StackVerbs(ExportVerbs):
         session.keep_strokes()
         work.follow()
         slices, canvas = work.to_accept(), work.book.canvas
+        check_not_split(session.document.parts(work.of), None if target is None else canvas.name_of(target))
         layer = target
         if layer is None:
             layer = canvas.make()
             session.layers.insert(layer)
         name = canvas.adopt(layer)
-        if not canvas.ready(name, partial(self._try_stack, layer, rule)):
+        if not canvas.ready(name, partial(self._try_stack, work.of, layer, rule)):
             self._say(f'Accepted as soon as the labels of "{layer.name}" are known.')
             return
         if rule == ASK:
@@ -216,15 +219,17 @@ class StackVerbs(ExportVerbs):
                 )
                 return
             rule = "keep"
-        done = session.document.accept_stack(work.of, slices, rule=rule, target=name)
+        with own_label(session.document, session.document.parts(work.of), name):
+            done = session.document.accept_stack(work.of, slices, rule=rule, target=name)
         session.document.select(None)
         self.discard_stack()
         label = next(iter(done.values())).label
         self._say(f'Object {label} is in "{layer.name}" on {len(done)} slices. Click on the next one.')
         session.accepted.emit(layer)
 
-    def _try_stack(self, layer: Labels, rule: str) -> None:
-        if self.session is not None:
+    def _try_stack(self, of: int, layer: Labels, rule: str) -> None:
+        """The labels are known: accept the object that waited for them, if it is still the one at hand."""
+        if self.session is not None and self.stack_work is not None and self.stack_work.of == of:
             try:
                 self._accept_stack(self.session, layer, rule)
             except OISError as error:

@@ -225,9 +225,9 @@ class StackWork(QObject):
             self._job = None
             self.changed.emit()
 
-    def join(self, session: Session | None) -> None:
-        """Go on in another session on the image, or in none."""
-        self._session = session
+    def join(self, session: Session, worker: InferenceWorker) -> None:
+        """Go on in another session on the image; its worker is another one where the model was loaded anew."""
+        self._session, self._worker = session, worker
         self._timer.start()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ois.annotation import Document, PackedMask
+from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
     from napari_ois.annotation import AnnotatedObject
@@ -22,15 +23,23 @@ def clear_labels(document: Document) -> None:
         document.delete(number)
 
 
-def carry_over(objects: tuple[AnnotatedObject, ...], document: Document) -> None:
+def carry_over(objects: tuple[AnnotatedObject, ...], document: Document) -> int:
     """Add objects of another document on the same image, as one step of the history.
+
+    One that cannot be accepted again, since all its pixels are others' here, is left open with its clicks.
 
     Parameters
     ----------
     objects : tuple of AnnotatedObject
         As they were before :func:`clear_labels`.
     document : Document
+
+    Returns
+    -------
+    int
+        How many of those that were accepted are open now.
     """
+    left = 0
     wholes: dict[int, int] = {}  # of objects through a stack: who they are here
     labels: dict[int, int] = {}
     with document.group():
@@ -52,10 +61,15 @@ def carry_over(objects: tuple[AnnotatedObject, ...], document: Document) -> None
             accepted = obj.accepted
             if accepted is not None:
                 mask: PackedMask = accepted.written | accepted.denied
-                again = document.accept(
-                    new.number, mask, rule=accepted.rule, target=accepted.target, score=accepted.score
-                )
-                labels.setdefault(obj.whole, again.label)
+                try:
+                    again = document.accept(
+                        new.number, mask, rule=accepted.rule, target=accepted.target, score=accepted.score
+                    )
+                except InputError:
+                    left += 1
+                else:
+                    labels.setdefault(obj.whole, again.label)
+    return left
 
 
 def _turn(obj: AnnotatedObject) -> tuple[bool, int]:

@@ -78,7 +78,6 @@ class Workbook(QObject):
         *,
         folder: Path | None = None,
         journal: bool = False,
-        in_use: Callable[[], set[Path]] = set,
     ) -> None:
         super().__init__()
         self.image = image
@@ -98,9 +97,7 @@ class Workbook(QObject):
         self._timer.setInterval(0)
         self._timer.timeout.connect(self.refresh)
         self._detach = self.document.connect(self._on_happened)
-        self.recovery = Recovery(
-            image_array(image), image.source.path, errands, folder=folder, enabled=journal, in_use=in_use
-        )
+        self.recovery = Recovery(image_array(image), image.source.path, errands, folder=folder, enabled=journal)
 
     def missing(self) -> list[Labels]:
         """Layers with objects that are out of the viewer, but for those given up."""
@@ -124,7 +121,7 @@ class Workbook(QObject):
         *,
         carry: bool,
         signature: ImageSignature | None = None,
-    ) -> None:
+    ) -> int:
         """Take another document for this one's: recovered, or from a file.
 
         Parameters
@@ -137,6 +134,11 @@ class Workbook(QObject):
             Whether this document's objects are added to it; else they are given up, and stay in their journal.
         signature : ImageSignature, optional
             Of the image, where the document has no journal yet.
+
+        Returns
+        -------
+        int
+            How many of this document's objects could not be accepted again, and are open.
         """
         self.recovery.detach()
         before = self.document.objects
@@ -144,18 +146,19 @@ class Workbook(QObject):
         clear_labels(self.document)
         self.document = document
         document.canvas = self.canvas
-        for obj in document.objects:
-            if obj.accepted is not None and obj.accepted.target not in self.canvas.layers:
-                self._give_layer(obj.accepted.target, insert)
-        document.paint()
-        if signature is not None:
-            self.recovery.write_down(document, signature)
-        if carry:
-            carry_over(before, document)
-        self._detach = document.connect(self._on_happened)
-        self._stale = True
-        self.replaced.emit()
-        self.refresh()
+        try:
+            for obj in document.objects:
+                if obj.accepted is not None and obj.accepted.target not in self.canvas.layers:
+                    self._give_layer(obj.accepted.target, insert)
+            document.paint()
+            if signature is not None:
+                self.recovery.write_down(document, signature)
+            return carry_over(before, document) if carry else 0
+        finally:  # whatever fails, this is the document now
+            self._detach = document.connect(self._on_happened)
+            self._stale = True
+            self.replaced.emit()
+            self.refresh()
 
     def session(self) -> Callable[..., Session]:
         """What a session file holds of it; called with ``image=``, the signature, it gives the session."""

@@ -97,7 +97,8 @@ def accept_object(
         raise NothingFree("Every pixel of this mask belongs to another object; nothing was written.")
     cleared = seed.window(box) & mine & ~inside
     expected = shown(accepted_on(objects, place), box)
-    foreign = (current != 0) & (current != expected) & (allowed | cleared)
+    # Nothing at all is foreign too, where an accepted object should be: the user has erased it there.
+    foreign = (current != expected) & (allowed | cleared)
     corner, shape = (top, left), mask.shape
     ground = tuple(
         (int(value), PackedMask.pack_window(foreign & (current == value), corner, shape))

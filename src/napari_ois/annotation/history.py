@@ -60,6 +60,15 @@ class History:
         return _step(self._undone)
 
     @property
+    def undone_steps(self) -> tuple[int, ...]:
+        """How many commands each step that can be redone has, the one undone first before the others."""
+        pile, counts = list(self._undone), list[int]()
+        while pile:
+            counts.append(len(_step(pile)))
+            del pile[len(pile) - counts[-1] :]
+        return tuple(reversed(counts))
+
+    @property
     def group_id(self) -> int | None:
         """The group that is open; new commands carry it."""
         return self._group

@@ -20,7 +20,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -29,6 +29,7 @@ from typing import Any
 from napari_ois.annotation.commands import Command
 from napari_ois.annotation.document import Document
 from napari_ois.annotation.happened import Happened
+from napari_ois.annotation.objects import AnnotatedObject
 from napari_ois.annotation.records import object_from_record, object_record
 from napari_ois.annotation.signature import ImageSignature
 from napari_ois.errors import InputError
@@ -133,10 +134,11 @@ class Journal:
         return journal
 
     def attach(self, document: Document) -> None:
-        """Write down whatever happens to a document from now on, and the objects that it has already."""
+        """Write down whatever happens to a document from now on, and first what has happened to it already."""
         self._listen(document)
-        if len(document):
-            self._note([{"load": [object_record(obj) for obj in document.objects]}], True)
+        entries = _so_far(document)
+        if entries:
+            self._note(entries, True)
 
     def _listen(self, document: Document) -> None:
         self.detach()
@@ -173,7 +175,7 @@ class Journal:
         elif happened.kind in ("undo", "redo"):
             self._note([{happened.kind: len(happened.commands)}], forced)
         elif happened.kind == "load" and self._document is not None:
-            self._note([{"load": [object_record(obj) for obj in self._document.objects]}], True)
+            self._note([_load(self._document.objects)], True)
 
     def _note(self, entries: list[dict[str, Any]], forced: bool) -> None:
         if not self.enabled or self.failed:
@@ -227,6 +229,22 @@ class Journal:
             "image": self.image.to_record(),
         }
         _write_line(self._file, header)
+
+
+def _so_far(document: Document) -> list[dict[str, Any]]:
+    """What brings an empty document to where this one is, with all that can be undone and redone there."""
+    history = document.history
+    objects = {obj.number: obj for obj in document.objects}
+    for command in reversed(history.done):
+        objects = command.reverted(objects)
+    entries = [_load(objects.values())] if objects else []
+    # What was undone is done once more and undone again: so it can be redone.
+    entries += [{"do": command.to_record()} for command in (*history.done, *reversed(history.undone))]
+    return entries + [{"undo": count} for count in history.undone_steps]
+
+
+def _load(objects: Iterable[AnnotatedObject]) -> dict[str, Any]:
+    return {"load": [object_record(obj) for obj in objects]}
 
 
 def _write_line(file: int | None, entry: dict[str, Any]) -> None:

@@ -190,7 +190,8 @@ class Accepted:
     cleared : PackedMask
         Pixels that it emptied: of the label that it was seeded from in this array, those it has no more.
     ground : tuple of (int, PackedMask)
-        Values that no accepted object had put there and that it wrote over: value and where.
+        Values that no accepted object had put there and that it wrote over: value and where. 0 where an accepted
+        object had been erased.
     score : float or None
         The confidence shown when it was accepted.
     """

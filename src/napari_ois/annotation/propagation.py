@@ -98,6 +98,8 @@ class SliceMask:
         Whether an open side ends here: the object seems to be no more.
     before : (H, W) bool or None
         The neighbour's mask that it went on from; None on a key.
+    faded : bool
+        Whether an answer was dropped because the object's contrast is gone, which counts on an open side only.
     """
 
     index: int
@@ -109,6 +111,7 @@ class SliceMask:
     flagged: str = ""
     stops: bool = False
     before: NDArray[np.bool_] | None = None
+    faded: bool = False
 
     @property
     def is_key(self) -> bool:
@@ -283,8 +286,9 @@ class StackObject:
             return
         for one in self.slices:
             moved = one.key in changed or one.key != self._nearest(one.index)
+            enclosed = one.faded and not self._is_open(one.index)
             # A key that is gone may leave slices beyond a stop that it had made one with the rest.
-            if not one.is_key and (moved or self._ended(one.index, one.key)):
+            if not one.is_key and (moved or enclosed or self._ended(one.index, one.key)):
                 del self._slices[one.index]
 
     def _judged(
@@ -320,7 +324,8 @@ class StackObject:
             reasons.append("the two sides do not meet")
             doubts.append(1.0)
         stops = not mask.any() or score < rules.stop_score or overlap < rules.stop_overlap
-        if left is not None and left < rules.stop_contrast and self._is_open(index):
+        faded = left is not None and left < rules.stop_contrast and self._is_open(index)
+        if faded:
             stops, mask = True, np.zeros_like(mask)  # what the network kept is not the object
         return SliceMask(
             index=index,
@@ -332,6 +337,7 @@ class StackObject:
             flagged=", ".join(reasons),
             stops=stops and self._is_open(index),
             before=before,
+            faded=faded,
         )
 
     def _meets_badly(self, index: int, mask: NDArray[np.bool_], source: SliceMask) -> bool:

@@ -5,7 +5,7 @@ Each slice is read when its turn comes, and embedded once for all that is asked 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +19,17 @@ from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.propagation import SliceAnswer
 from napari_ois.annotation.replay import Replay, answerable
 from napari_ois.annotation.stacks import neighbour_seed
+from napari_ois.errors import InputError
+from napari_ois.segmentation.lazy_plane import is_large
 
 UNSURE = (0.2, 0.8)
 """Probabilities between which a pixel is neither surely the object nor surely not."""
+
+
+def check_planes(shape: Sequence[int]) -> None:
+    """InputError for planes so large that an answer is of a region: no mask of the slice to go on from."""
+    if is_large(shape):
+        raise InputError("These planes are worked on in regions, which cannot be propagated yet; crop the stack.")
 
 
 class SliceAnswers:
@@ -36,7 +44,7 @@ class SliceAnswers:
     settings : Settings, optional
         Strength of order and threshold; a depth map is of one slice only, so the others have the model's own.
     channel_axis : int, optional
-        Of the pixels read; by default they have none but colour.
+        Of the pixels read, any of the three; by default they have none but colour.
     orders : callable, optional
         From the key of a depth map (see :class:`Settings`), the map for the slice; None for the model's own.
     """
@@ -51,7 +59,8 @@ class SliceAnswers:
         orders: Callable[[str], Any] = lambda key: None,
     ) -> None:
         self._predictor, self._read = predictor, read
-        self._options = {} if channel_axis is None else {"channel_axis": channel_axis}
+        self._channel_axis = channel_axis
+        self._options = {} if channel_axis is None else {"channel_axis": 2}
         self._slice = AnnotatedObject(0, PlaneKey(), "a slice", settings=replace(settings, order=""))
         self._orders = orders
         self._set: tuple[int, str] | None = None  # the slice that is embedded, and with which order
@@ -79,7 +88,10 @@ class SliceAnswers:
 
     def _pixels(self, index: int) -> NDArray[Any]:
         if self._last is None or self._last[0] != index:
-            self._last = index, np.asarray(self._read(index))
+            pixels = np.asarray(self._read(index))
+            pixels = pixels if self._channel_axis is None else np.moveaxis(pixels, self._channel_axis, -1)
+            check_planes(pixels.shape)
+            self._last = index, pixels
         return self._last[1]
 
     def _answer(self, index: int, obj: AnnotatedObject) -> Any:

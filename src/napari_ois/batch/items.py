@@ -14,7 +14,7 @@ from pathlib import Path
 from napari_ois.annotation.clicks import Click, Clicks
 from napari_ois.annotation.objects import AnnotatedObject
 from napari_ois.annotation.planes import PlaneKey
-from napari_ois.annotation.playback import orders_needed
+from napari_ois.annotation.playback import looks_missing, orders_needed
 from napari_ois.annotation.session_file import Session, load_session
 from napari_ois.annotation.signature import ImageSignature
 from napari_ois.batch.sources import Plane
@@ -155,6 +155,7 @@ def _check(session: Session, file: Path, model: str | None) -> None:
     if model is not None and then and then != model:
         raise InputError(f"{file} was made with {then}; give --model {then}.")
     unknown = sorted({*session.view} - {"channel_axis"}) + [f"order {key}" for key in sorted(orders_needed(session))]
+    unknown += [f"clicks on {missing}" for missing in looks_missing(session)]
     if unknown:
         raise InputError(
             f"{file} was made with settings that a batch does not know ({', '.join(unknown)}); use napari-ois replay."
@@ -180,6 +181,8 @@ def _image_item(planes: Sequence[Plane], session: Session, objects: list[Annotat
         raise InputError(f"{file} is of none of the images: none is called {source or file.stem}.")
     if objects[0].plane.ndim != 2:
         raise InputError(f"{file} is a session on a stack; give an OME-Zarr for it.")
+    if any(obj.plane.axes != PlaneKey().axes for obj in objects):
+        raise InputError(f"{file} was made on the image with rows and columns exchanged; use napari-ois replay.")
     size = session.pixel_size if session.pixel_size and len(session.pixel_size) == 2 else None
     return Item(plane, SessionWork(_flat(objects), size, session.unit, session.image, session.view.get("channel_axis")))
 

@@ -17,7 +17,9 @@ from zarr.storage import MemoryStore
 from napari_ois.annotation.accepting import check_extent
 from napari_ois.annotation.export import write_labels_tiff
 from napari_ois.annotation.packed import PackedMask
+from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.playback import Played, paint_session
+from napari_ois.errors import InputError
 from napari_ois.segmentation.frame_files import TILE, write_tiles
 from napari_ois.segmentation.lazy_plane import is_large
 
@@ -140,7 +142,7 @@ def paint_played(played: list[Played], shape: tuple[int, ...]) -> dict[str, NDAr
     Raises
     ------
     InputError
-        If an object of a large plane is too wide to be written.
+        If an object of a large plane is too wide to be written, or lies on it with rows and columns exchanged.
     """
     if len(shape) != 2 or not is_large(shape):
         return paint_session(played, shape)
@@ -148,6 +150,8 @@ def paint_played(played: list[Played], shape: tuple[int, ...]) -> dict[str, NDAr
     painted: dict[str, LargeLabels] = {}
     for one in sorted(played, key=lambda each: each.accepted.turn):
         check_extent(one.mask)
+        if one.obj.plane.axes != PlaneKey().axes:
+            raise InputError(f"{one.obj.name} lies on a large image with rows and columns exchanged; turn the image.")
         target = one.accepted.target
         if target not in painted:
             painted[target] = LargeLabels(plane)

@@ -182,11 +182,11 @@ def mix(channels: list[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def contrast(values: NDArray[Any], percentiles: Range = PERCENTILES) -> Range:
-    """The range of any array that becomes 0 to 1, from percentiles of its finite values."""
+    """The range of a (H, W) or (H, W, C) array that becomes 0 to 1, from percentiles of its finite values."""
     if values.dtype == bool:
         return 0.0, 1.0
-    sample = values.reshape(-1)[:: max(1, values.size // PERCENTILE_SAMPLES)]
-    sample = _finite(sample)
+    pixels = values.reshape(-1, *values.shape[2:])  # all channels of each that is drawn
+    sample = _finite(pixels[:: max(1, values.size // PERCENTILE_SAMPLES)])
     low, high = np.percentile(sample, percentiles) if sample.size else (0.0, 0.0)
     if not high > low:  # nearly constant: a small object on an empty background must not vanish
         finite = _finite(values)

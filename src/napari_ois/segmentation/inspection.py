@@ -281,7 +281,7 @@ class Inspection:
 
     def _placed(self, small: torch.Tensor) -> NDArray[np.float32]:
         """A (1, 1, h, w) map of the view at the image's resolution, NaN outside of the view."""
-        view = self.prediction.view
+        view = self.prediction.local_view
         placed = np.full(self.prediction.mask.shape, np.nan, np.float32)
         large = functional.interpolate(small, size=view.shape, mode="bilinear", align_corners=False)
         placed[view.rows, view.columns] = large[0, 0].numpy()

@@ -39,8 +39,9 @@ class Pyramid:
         self.shape = (levels[0].shape[0], levels[0].shape[1])
         source = next((level for level in reversed(levels) if max(level.shape[:2]) >= OVERVIEW), levels[0])
         step = max(1, max(source.shape[:2]) // OVERVIEW)
-        # From the middle of the first cell on: so each pixel stands for the cell around it.
-        self.overview = np.ascontiguousarray(source[step // 2 :: step, step // 2 :: step])
+        # From the middle of the first cell on: so each pixel stands for the cell around it, which a side may not fill.
+        top, left = (min(step // 2, (side - 1) // 2) for side in source.shape[:2])
+        self.overview = np.ascontiguousarray(source[top::step, left::step])
         rows, columns = self.overview.shape[:2]
         bottom, right = (
             round(n * step * full / read)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_ois.segmentation.frame import Frame
+from napari_ois.segmentation.frame import MOST, Frame
 from napari_ois.segmentation.view import View, cut_off, object_box
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def frame_of(scene: LargeScene, view: View, before: Frame | None) -> Frame:
     before : Frame, optional
         Of the answer before.
     """
-    base = scene.region_side
+    base = min(scene.region_side, MOST)  # around a close-up the cells are pixels
     if max(view.shape) >= base:
         return Frame.bounded(view)
     if before is not None and before.native and before.view.contains(view):
