@@ -101,6 +101,15 @@ def test_parts_without_a_click_are_left_out_without_a_new_answer(started, panel,
     assert started.session.settings.connected  # it holds for the next object
 
 
+def test_what_was_chosen_for_objects_to_come_outlasts_the_session(started, panel, qtbot) -> None:
+    started.set_threshold(0.8)
+    started.toggle_connected()
+    with qtbot.waitSignal(started.embedded):
+        started.start()
+    assert started.session.settings.threshold == 0.8 and started.session.settings.connected
+    qtbot.waitUntil(lambda: panel.connected.isChecked() and panel.threshold.value() == pytest.approx(0.8))
+
+
 def test_the_layers_come_when_wanted_and_follow(started, panel, click, viewer, qtbot) -> None:
     assert not [layer for layer in viewer.layers if layer.name.endswith((PROBABILITY, UNSURE))]
     click(started, 30, 40)

@@ -134,6 +134,21 @@ def test_what_others_have_is_theirs_unless_it_is_to_be_overwritten(found, qtbot,
     assert not (labels.data == 7).any()
 
 
+def test_labels_without_an_id_for_each_get_none_of_them(found, qtbot, notes) -> None:
+    labels = found.viewer.add_labels(np.zeros((60, 80), np.uint8), name="mine")
+    labels.data[0, 0] = 253
+    found.widget.target.value = labels
+    for times in (1, 2):  # the first waits until the labels are read
+        found.widget.accept_candidates()
+        qtbot.waitUntil(lambda times=times: len(notes) == times)
+        assert "ids for 2 more objects, and 4 are to be accepted" in notes[-1]
+    assert set(np.unique(labels.data)) == {0, 253} and len(found.widget.session.document) == 0
+    labels.data[0, 0] = 251
+    labels.data = labels.data.copy()
+    found.widget.accept_candidates()
+    qtbot.waitUntil(lambda: len(found.widget.session.document) == 4)
+
+
 def test_limits_hide_what_is_less_sure(found) -> None:
     scores = sorted(each.score for each in found.panel.candidates.found)
     found.panel.score.setValue(round((scores[0] + scores[-1]) / 2, 2))

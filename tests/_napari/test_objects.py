@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt
 
 from napari_ois._napari import settings
 from napari_ois._napari.object_model import AREA, CLICKS, LABEL, NAME, SCORE, SLICE, STATE
+from napari_ois.annotation import Document
 
 
 @pytest.fixture
@@ -287,6 +288,21 @@ class TestOverlap:
         click(started, 20, 30)
         started.accept("ask")
         assert (viewer.layers["scan objects"].data == 1).sum() == 113
+
+    @pytest.mark.parametrize("goes", ["new_object", "clear", "undo"])
+    def test_the_question_goes_with_what_it_was_about(self, started, viewer, click, goes) -> None:
+        self.overlapping(started, click)
+        started.accept("ask")
+        assert started.overlap_bar.asking
+        getattr(started, goes)()
+        assert not started.overlap_bar.asking
+
+    def test_it_goes_with_the_document_too(self, started, click) -> None:
+        self.overlapping(started, click)
+        started.accept("ask")
+        assert started.overlap_bar.asking
+        started.session.workbook.replace(Document(), started.session.layers.insert, carry=False)
+        assert not started.overlap_bar.asking
 
 
 class TestSeed:

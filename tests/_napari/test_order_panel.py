@@ -286,3 +286,11 @@ def test_another_model_s_depth_is_taken(started, panel, monkeypatch, qtbot) -> N
 def test_the_record_is_json(viewer, stack) -> None:
     request = ask.about_stack(ask.SURFACE, viewer, stack, 2, first="near", threshold=3.0)
     assert json.loads(json.dumps(request.record))["spacing"] == [4.0, 1.0, 0.5]
+
+
+def test_the_preview_is_no_part_of_what_the_network_sees(started, panel, viewer, qtbot) -> None:
+    ranges(viewer, panel)
+    panel.preview()
+    qtbot.waitUntil(lambda: panel.layers.depth is not None)
+    assert panel.layers.depth.visible and panel.layers.depth in viewer.layers
+    assert [layer.name for layer in started.session.sight.layers()] == ["scan", "ranges"]

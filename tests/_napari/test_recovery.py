@@ -255,6 +255,14 @@ class TestLayers:
         qtbot.wait(20)
         assert not started.recovery_bar.asking
 
+    def test_a_new_one_is_called_in_the_document_as_in_the_viewer(self, started, viewer, click) -> None:
+        viewer.add_labels(np.zeros((60, 80), np.int32), name="scan objects")
+        started.target.value = None
+        click(started, 20, 30)
+        started.accept()
+        accepted = started.session.document[1].accepted
+        assert viewer.layers[accepted.target].data[20, 30] == accepted.label
+
 
 class TestFiles:
     def test_a_session_saved_comes_back(self, crashed, again, viewer, started, tmp_path: Path, qtbot) -> None:
@@ -295,6 +303,22 @@ class TestFiles:
         if answer != "Cancel":
             np.testing.assert_array_equal(objects[labels != 0], labels[labels != 0])
         assert (objects[50, 10] != 0) == (answer != "Replace")
+
+    def test_what_is_loaded_into_a_deleted_layer_is_seen(self, started, viewer, click, tmp_path, qtbot) -> None:
+        click(started, 20, 30)
+        started.accept()
+        objects, path = viewer.layers["scan objects"], tmp_path / "work.json"
+        started.save_session(path)
+        idle(qtbot, started)
+        viewer.layers.remove(objects)
+        qtbot.waitUntil(lambda: started.recovery_bar.asking)
+        started.recovery_bar.buttons["Leave"].click()
+        started.load_session(path)
+        idle(qtbot, started)
+        started.recovery_bar.buttons["Replace"].click()
+        assert objects in viewer.layers and objects.data[20, 30] == 1
+        viewer.layers.remove(objects)
+        qtbot.waitUntil(lambda: started.recovery_bar.asking)  # it is wanted again
 
     def test_a_file_of_another_image_or_none_is_refused(self, started, click, tmp_path, qtbot, notes) -> None:
         path = tmp_path / "work.json"

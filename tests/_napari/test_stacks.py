@@ -350,6 +350,33 @@ class TestAccept:
         assert labels.data[6, 30, 21] == 0 and labels.data[6, 30, 28] == 1
         assert len({obj.whole for obj in stack.session.document.objects}) == 1
 
+    @pytest.mark.parametrize("how", ["button", "row"])
+    def test_the_slice_that_is_seen_is_reopened(self, stack, viewer, qtbot, how) -> None:
+        stack.propagate()
+        filled(stack, qtbot)
+        stack.accept_stack()
+        labels = viewer.layers["scan objects"]
+        qtbot.waitUntil(lambda: stack.objects.model.rows[0].state == "accepted")
+        viewer.dims.set_current_step(0, 6)
+        stack.show_object(1)
+        qtbot.waitUntil(stack.objects.reopen_button.isEnabled)
+        with qtbot.waitSignal(stack.answered):
+            if how == "button":
+                stack.objects.reopen_button.click()
+            else:
+                stack.objects.reopened.emit(stack.objects.model.rows[0].number)
+        assert not labels.data[6].any() and labels.data[START].any()
+        assert stack.session.place.index[0] == 6 == viewer.dims.current_step[0]
+
+    def test_where_it_is_not_on_that_slice_the_chosen_one_is(self, stack, viewer, qtbot) -> None:
+        stack.propagate("forwards", slices=1)
+        filled(stack, qtbot)
+        stack.accept_stack()
+        viewer.dims.set_current_step(0, 1)
+        stack.show_object(1)
+        stack.reopen_object()
+        assert [one.any() for one in viewer.layers["scan objects"].data[START : START + 2]] == [False, True]
+
     def test_not_while_it_runs(self, stack, qtbot, notes) -> None:
         stack.factory.delay = 0.03
         stack.propagate()

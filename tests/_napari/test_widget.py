@@ -11,6 +11,7 @@ import pytest
 
 from napari_ois._napari import settings
 from napari_ois._napari.widget import OISWidget
+from napari_ois.annotation import ImageSignature
 from napari_ois.errors import WeightsError
 
 
@@ -220,6 +221,21 @@ class TestWrongUse:
         qtbot.waitUntil(lambda: started.session is None)
         started.start()
         assert answer_to(qtbot, started, lambda: points(started).add((20, 30)))
+
+    def test_the_image_gets_other_pixels(self, started, viewer, qtbot, notes) -> None:
+        answer_to(qtbot, started, lambda: points(started).add((20, 30)))
+        before, image = started.session.workbook, viewer.layers["scan"]
+        image.data = 1 - np.asarray(image.data)
+        qtbot.waitUntil(lambda: started.session is None)
+        assert [note for note in notes if "pixels" in note] == [
+            'The pixels of "scan" are others now, so its session ended. Press Start to go on.'
+        ]
+        with qtbot.waitSignal(started.embedded):
+            started.start()
+        book = started.session.workbook
+        assert book is not before and book.recovery.sign() == ImageSignature.of(image.data, None)
+        started.start()
+        assert started.session.workbook is book
 
     def test_everything_is_deleted_at_once(self, started, viewer, qtbot) -> None:
         answer_to(qtbot, started, lambda: points(started).add((20, 30)))

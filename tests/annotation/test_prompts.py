@@ -53,6 +53,16 @@ def test_an_ellipse_is_cut_off_at_the_border_and_never_empty() -> None:
         Prompt().with_box([(1, 1), (1, 9)], SHAPE)
 
 
+def test_a_box_is_the_same_mask_without_a_plane_in_memory() -> None:
+    for box in ([[3.2, 4.7], [20.9, 11.1]], [[-5, -3], [6.5, 60]], [[30.6, 39.5], [44, 50]], [[7, 7], [7.4, 9]]):
+        prompt = Prompt().with_box(box, (32, 41))
+        seen = np.clip(box, 0, (31, 40))
+        np.testing.assert_array_equal(prompt.seed.mask.unpack(), box_ellipse(seen, (32, 41)))
+    slide = Prompt().with_box([[20_000, 30_000], [20_400, 30_400]], (60_000, 60_000))
+    assert slide.seed.mask.shape == (60_000, 60_000)
+    assert abs(slide.seed.mask.area / (np.pi / 4 * 401**2) - 1) < 0.01
+
+
 def test_a_box_over_the_border_is_what_is_seen_of_it() -> None:
     over = Prompt().with_box([(-20, 150), (19, 260)], SHAPE)
     assert over == Prompt().with_box([(0, 150), (19, 199)], SHAPE)

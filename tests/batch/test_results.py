@@ -71,6 +71,18 @@ def test_other_settings_need_another_folder(tmp_path):
         results.begin({"model": "y", "grid": 16})
 
 
+@pytest.mark.parametrize("name", ["a.tif", "b.csv"])
+def test_a_file_of_a_results_name_that_no_batch_made_is_not_taken_for_one(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    results = Results(tmp_path)
+    with pytest.raises(InputError, match=f"{name} already, which no batch made; use another folder"):
+        results.begin({"model": "m"}, ["a", "b"])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    results.begin({"model": "m"}, ["c"])
+    (tmp_path / "c.tif").write_text("made")
+    results.begin({"model": "m"}, ["c"])  # goes on
+
+
 def test_the_report_has_a_line_an_item_and_half_written_files_go(tmp_path):
     results = Results(tmp_path)
     (tmp_path / ".unfinished").mkdir()

@@ -30,8 +30,11 @@ def run(*arguments):
 def test_figure_and_arrays_are_written(photo, tmp_path):
     out = tmp_path / "out"
     depth = tmp_path / "depth.png"
+    out.mkdir()
+    (out / "attention_07.tif").write_bytes(b"of an earlier run")
     result = run("inspect", photo, "-p", "30,40", "-n", "5,80", "-o", out, "--depth", depth, "--device", "cpu")
     assert result.exit_code == 0, result.output
+    assert not (out / "attention_07.tif").exists()
     assert "Order changed" in result.output
     assert imread(out / "order.png").std() > 10
     maps = tifffile.imread(out / "attention_01.tif")

@@ -12,6 +12,7 @@ import tifffile
 import torch
 import zarr
 from click.testing import CliRunner
+from PIL import Image
 from torch import nn
 
 from napari_ois.annotation import (
@@ -264,6 +265,29 @@ def test_what_cannot_be_exported_is_one_sentence(run, tmp_path, says, arguments)
     assert says in result.output
     assert result.output.count("\n") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"labels.tif", "float.tif"}
+
+
+def test_ids_of_a_palette_are_its_indices_and_colours_are_refused(run, tmp_path) -> None:
+    ids = np.zeros((8, 9), np.uint8)
+    ids[2:5, 3:7] = 2
+    picture = Image.fromarray(ids, mode="P")
+    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    picture.save(tmp_path / "ids.png")
+    result = run(export, str(tmp_path / "ids.png"), "--to", "tiff", "-o", str(tmp_path / "ids.tif"))
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "ids.tif"), ids)
+    picture.convert("RGB").save(tmp_path / "colours.png")
+    result = run(export, str(tmp_path / "colours.png"), "--to", "tiff", "-o", str(tmp_path / "b.tif"))
+    assert result.exit_code == 2 and "colours" in result.output
+    assert not (tmp_path / "b.tif").exists()
+
+
+def test_sets_of_labels_whose_names_differ_in_signs_have_files_of_their_own(tmp_path) -> None:
+    saved = SimpleNamespace(pixel_size=None, unit="pixel")
+    arrays = {name: np.full((4, 4), number, np.uint8) for number, name in enumerate(("A/B", "A:B", "a_b"), start=1)}
+    sessions._write(tmp_path / "out", saved, [], arrays)
+    written = {path.name: tifffile.imread(path).max() for path in (tmp_path / "out").glob("*.tif")}
+    assert written == {"A_B.tif": 1, "A_B_2.tif": 2, "a_b_3.tif": 3}
 
 
 def test_replay_takes_the_map_that_the_order_came_from(run, image, predictor, tmp_path) -> None:

@@ -94,6 +94,17 @@ def test_nothing_is_left_behind_after_an_error(tmp_path):
     assert not list((tmp_path / "kept").iterdir())
 
 
+def test_nothing_is_written_beside_a_folder_that_is_there(tmp_path):
+    """It may be another disk, or not ours."""
+    with whole_folder(tmp_path / "out" / "new") as staging:
+        (staging / "a.txt").write_text("a")
+    target = tmp_path / "out" / "new"
+    with whole_folder(target) as staging:
+        assert target in staging.parents
+        (staging / "b.txt").write_text("b")
+    assert sorted(path.name for path in target.iterdir()) == ["a.txt", "b.txt"]
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("x")
     for target in (tmp_path / "file", tmp_path / "file" / "below"):

@@ -9,6 +9,7 @@ import pytest
 
 from napari_ois import checkpoints
 from napari_ois.errors import InputError, WeightsError
+from napari_ois.segmentation.lazy_order import Nearness
 from napari_ois.segmentation.order_sources import Estimated, Given, NoOrder, depth_preset
 from napari_ois.segmentation.stack_planes import Interrupted
 from napari_ois.segmentation.stack_sources import Focus, Projection, Surface
@@ -45,6 +46,14 @@ def test_unknown_values_are_marked_and_filled():
 def test_values_that_do_not_fit_are_refused(values, options, words):
     with pytest.raises(InputError, match=words):
         Given(values, **options).compute(IMAGE)
+
+
+@pytest.mark.parametrize("unknown", [-3.4028235e38, -999.9])
+def test_unknown_is_what_a_file_in_single_precision_says(unknown):
+    values = np.array([[unknown, 5.0], [7.0, 9.0]], np.float32)
+    found = Given(values, invalid=unknown).compute(np.zeros((2, 2)))
+    assert found.known.tolist() == [[False, True], [True, True]]
+    assert np.isnan(Nearness(Given(values, invalid=unknown))[:, :]).tolist() == [[True, False], [False, False]]
 
 
 def test_words_are_checked_at_once():

@@ -36,6 +36,19 @@ def test_planes_come_from_the_file(tmp_path, monkeypatch, name, options, kind):
     np.testing.assert_array_equal(np.stack([planes.read(i) for i in range(5)]), STACK)
 
 
+def test_of_compressed_pages_only_those_are_read_that_are_asked_for(tmp_path, monkeypatch):
+    stack = np.random.default_rng(0).integers(0, 255, (6, 9, 11), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, compression="zlib", metadata={"axes": "ZYX"})
+    opened = open_stack(tmp_path / "a.tif")
+    assert isinstance(opened, TiffPages)
+    read = []
+    plain = tifffile.imread
+    monkeypatch.setattr(tifffile, "imread", lambda path, key: read.append(key) or plain(path, key=key))
+    for key in ((slice(2, 4), slice(1, 5), slice(None)), (np.int64(3), slice(0, 4)), (slice(5, 9),), (slice(3, 3),)):
+        np.testing.assert_array_equal(opened[key], stack[key])
+    assert read == [2, 3, 3, 5]
+
+
 def test_other_axes_of_compressed_pages_are_read_whole(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", STACK, compression="zlib")
     planes = StackPlanes.of(open_stack(tmp_path / "a.tif", axis=1), 1)

@@ -16,7 +16,7 @@ from napari_ois.training.datasets import licensed, nearness, read_image, read_ma
 from napari_ois.training.packing import load_pack, pack, packed_size  # noqa: E402
 from napari_ois.training.recipe import Recipe  # noqa: E402
 from napari_ois.training.run import real_images, train  # noqa: E402
-from napari_ois.training.windows import sample_window  # noqa: E402
+from napari_ois.training.windows import sample_whole, sample_window  # noqa: E402
 
 HEADER = [
     "set",
@@ -240,6 +240,17 @@ def scene(shape=(96, 128)):
     return rgb, ids, (ids / 3).astype(np.float16)
 
 
+def test_beyond_the_image_a_window_goes_on_and_a_whole_image_is_black():
+    rgb, ids = np.full((40, 96, 3), 200, np.uint8), np.zeros((40, 96), np.uint16)
+    ids[5:30, 10:80] = 1
+    window = sample_window(np.random.default_rng(0), rgb, ids, size=64, whole=1.0, augment=False)
+    assert (~window.valid).mean() > 0.3
+    assert (window.rgb == 200).all()
+    whole = sample_whole(np.random.default_rng(0), rgb, ids, size=64, augment=False)
+    assert (~whole.valid).mean() > 0.3
+    assert (whole.rgb[~whole.valid] == 0).all()
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_picture_targets_and_depth_stay_aligned(seed):
     rgb, ids, depth = scene()
@@ -248,7 +259,6 @@ def test_picture_targets_and_depth_stay_aligned(seed):
     assert window.rgb.dtype == np.uint8
     assert 1 <= len(window.targets) <= 3
     assert window.depth.dtype == np.float32
-    assert (window.rgb[~window.valid] == 0).all()
     assert (window.targets[:, ~window.valid] == 255).all()
     assert np.isnan(window.depth[~window.valid]).all()
     assert np.isfinite(window.depth[window.valid]).all()

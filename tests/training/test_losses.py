@@ -12,6 +12,7 @@ from napari_ois.training.losses import (
     mask_iou,
     normalized_focal_loss,
 )
+from napari_ois.training.step import crowd_weights
 
 
 def literal_nfl(logits, target, alpha=0.5, gamma=2.0, eps=1e-12):
@@ -139,3 +140,12 @@ def test_iou_by_hand():
     target[0, 1:3] = 1
     target[0, 0] = 255  # 4 pixels in common of 8
     assert mask_iou(logits, target).tolist() == [0.5, 0.0]
+
+
+def test_an_object_in_company_counts_less():
+    weights = crowd_weights(torch.tensor([0, 1, 1, 3, 3, 3]))
+    torch.testing.assert_close(weights, torch.tensor([2.0, 1, 1, 2 / 3, 2 / 3, 2 / 3]).sqrt())
+    logits, target = torch.randn(2, 1, 8, 8), torch.ones(2, 8, 8, dtype=torch.uint8)
+    alone = [bce_dice_loss(logits[i : i + 1], target[i : i + 1]) for i in range(2)]
+    both = bce_dice_loss(logits, target, weights=torch.tensor([3.0, 1.0]))
+    torch.testing.assert_close(both, (3 * alone[0] + alone[1]) / 2)

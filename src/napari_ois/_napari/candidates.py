@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ois._napari import settings
@@ -148,7 +149,7 @@ class Candidates(QObject):
         Raises
         ------
         InputError
-            If the target does not lie on the image.
+            If the target does not lie on the image, or has not an id for each; nothing was written.
         """
         session, canvas = self.session, self.session.workbook.canvas
         chosen = list(indices)
@@ -157,7 +158,8 @@ class Candidates(QObject):
         if target is None:
             session.layers.insert(layer)
         name = canvas.adopt(layer)
-        if canvas.ready(name, partial(self.accept, chosen, layer, rule, then)) and session.active:
+        if canvas.ready(name, partial(self._accept_read, chosen, layer, rule, then)) and session.active:
+            self._check_ids(chosen, name, rule)
             written = self._write(chosen, name, rule)
             session.accepted.emit(layer)
             then(written, len(chosen) - written)
@@ -172,6 +174,26 @@ class Candidates(QObject):
 
     def _seed(self, index: int) -> Seed:
         return Seed(self.masks[index], SOURCE, index + 1)
+
+    def _accept_read(self, indices: list[int], layer: Labels, rule: str, then: Callable[[int, int], None]) -> None:
+        """The labels are known: accept what waited for them, and say what is refused."""
+        try:
+            self.accept(indices, layer, rule, then)
+        except InputError as error:
+            show_warning(str(error))
+
+    def _check_ids(self, indices: list[int], name: str, rule: str) -> None:
+        """InputError where there are not as many ids left as candidates; found on the way, half would be written."""
+        document, canvas = self.session.document, self.session.workbook.canvas
+        canvas.read(name, self.session.place)  # the largest label is that of the plane read last, or of others
+        wanted = sum(rule == "overwrite" or self._has_room(index, name) for index in indices)
+        highest = max([canvas.highest(name), *(obj.label or 0 for obj in document.objects)])
+        left = max(0, canvas.limit(name) - highest)
+        if wanted > left:
+            raise InputError(
+                f"These labels have ids for {left} more objects, and {wanted} are to be accepted: choose labels of a "
+                "wider type, or a new layer."
+            )
 
     def _write(self, indices: list[int], name: str, rule: str) -> int:
         document, written = self.session.document, 0

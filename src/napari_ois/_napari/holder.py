@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_ois._napari.activity import Activity
 from napari_ois._napari.errands import Errands
+from napari_ois._napari.plane import image_array
 from napari_ois._napari.predictors import PredictorFactory, make_predictor
 from napari_ois._napari.preferences import Preferences, Store
 from napari_ois._napari.workbook import Workbook
@@ -87,8 +88,8 @@ class Holder:
         return self.worker
 
     def workbook(self, image: Image, on_made: Callable[[Workbook], None]) -> Workbook:
-        """Give the workbook of an image, and a function a new one; of images that are gone, they are closed."""
-        for book in [book for book in self._workbooks if book.image not in self._viewer.layers]:
+        """Give the workbook of an image, and a function a new one; those whose image or pixels are gone are closed."""
+        for book in [book for book in self._workbooks if self._is_over(book)]:
             self._workbooks.remove(book)
             book.close()
         found = next((book for book in self._workbooks if book.image == image), None)
@@ -139,6 +140,10 @@ class Holder:
         if listener is not None:
             for emitter in self._events:
                 emitter.disconnect(self._tell)
+
+    def _is_over(self, book: Workbook) -> bool:
+        """Whether a workbook's image is gone, or has other pixels now, of which the journal knows nothing."""
+        return book.image not in self._viewer.layers or book.recovery.data is not image_array(book.image)
 
     def _tell(self, event: Any = None) -> None:
         """Pass an event on. Connected in the listener's place, which may be half gone when it is disconnected."""

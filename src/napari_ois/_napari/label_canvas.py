@@ -7,7 +7,7 @@ at each accept; of a layer that others filled it is searched for once, beside th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +45,15 @@ class LabelCanvas:
         All layers lie on it.
     aside : callable
         See :data:`Aside`.
+    names : callable, optional
+        Gives the names of all layers in the viewer, none of which a new layer gets: napari would call it otherwise,
+        and the document by a name that is another's.
     """
 
-    def __init__(self, image: Image, aside: Aside) -> None:
+    def __init__(self, image: Image, aside: Aside, names: Callable[[], Collection[str]] = tuple) -> None:
         self._image = image
         self._aside = aside
+        self._names = names
         self._layers: dict[str, Labels] = {}
         self._pyramids: dict[str, LabelLevels] = {}  # of the layers that are one
         self._showing = False  # a pyramid again, which we have written
@@ -111,10 +115,11 @@ class LabelCanvas:
             from napari_ois._napari.label_pyramid import LabelPyramid  # zarr takes a while to import
 
             pyramid = LabelPyramid(shape)
+        known = self._free(f"{image.name} objects", self._names()) if name is None else name
         layer = Labels(
             np.zeros(shape, dtype=np.int32) if pyramid is None else pyramid.levels,
             multiscale=pyramid is not None,
-            name=name or f"{image.name} objects",
+            name=known,
             scale=image.scale,
             translate=image.translate,
             rotate=image.rotate,
@@ -123,7 +128,6 @@ class LabelCanvas:
             units=image.units,
             axis_labels=image.axis_labels,
         )
-        known = self._free(layer.name) if name is None else name
         self._hold(known, layer, 0)
         if pyramid is not None:
             self._pyramids[known] = pyramid
@@ -146,9 +150,9 @@ class LabelCanvas:
             emitter.connect(slot)
             self._undo.append(partial(emitter.disconnect, slot))
 
-    def _free(self, wanted: str) -> str:
+    def _free(self, wanted: str, taken: Collection[str] = ()) -> str:
         name, count = wanted, 1
-        while name in self._layers:
+        while name in self._layers or name in taken:
             count += 1
             name = f"{wanted} {count}"
         return name

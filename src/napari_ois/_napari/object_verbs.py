@@ -15,10 +15,10 @@ from qtpy.QtWidgets import QColorDialog
 
 from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.label_canvas import find_label, finest
-from napari_ois._napari.plane import show_plane
+from napari_ois._napari.plane import displayed_plane, show_plane
 from napari_ois._napari.session import Session
 from napari_ois._napari.sight_verbs import SightVerbs
-from napari_ois.annotation import Seed
+from napari_ois.annotation import PlaneKey, Seed
 from napari_ois.errors import InputError, OISError
 from napari_ois.segmentation.lazy_plane import is_large
 
@@ -55,8 +55,22 @@ class ObjectVerbs(SightVerbs):
         self._do(lambda session: self._show(session, lambda: session.document.select(None)))
 
     def reopen_object(self, number: int | None = None) -> None:
-        """Take an accepted object out of the labels and go on with its clicks; by default the chosen one."""
-        self._do(lambda session: self._show(session, lambda: session.document.reopen(self._which(number))))
+        """Take an accepted object out of the labels and go on with its clicks.
+
+        Parameters
+        ----------
+        number : int, optional
+            By default the chosen one, and of one through a stack the slice that is seen.
+        """
+
+        def reopen(session: Session) -> None:
+            session.document.reopen(self._seen_part(session, self._which(None)) if number is None else number)
+
+        self._do(lambda session: self._show(session, lambda: reopen(session)))
+
+    def reopen_row(self, number: int) -> None:
+        """Reopen what a row of the list stands for: of an object through a stack the slice that is seen."""
+        self._do(lambda session: self._show(session, lambda: session.document.reopen(self._seen_part(session, number))))
 
     def delete_object(self, number: int | None = None) -> None:
         """Delete an object, from the labels too and on all its slices; by default the chosen one."""
@@ -129,6 +143,18 @@ class ObjectVerbs(SightVerbs):
         if found is None:
             raise InputError(NONE_CHOSEN)
         return found
+
+    def _seen_part(self, session: Session, number: int) -> int:
+        """Of an object through a stack the part on the slice in view; the one named where it has none there."""
+        parts = session.document.parts(session.document[number].whole)
+        if len(parts) < 2:
+            return number
+        try:
+            plane = displayed_plane(self._viewer, session.image)
+        except InputError:  # the view is 3D, or beside the image
+            return number
+        seen = PlaneKey(plane.axes, plane.index)
+        return next((part.number for part in parts if part.plane == seen), number)
 
     def _show(self, session: Session, go: Callable[[], Any]) -> None:
         """Do what leads to another object; then the viewer shows where it is."""

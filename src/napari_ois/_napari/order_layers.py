@@ -56,6 +56,7 @@ class OrderLayers:
         self.depth = Image(
             lifted,
             name=f"{name} order preview",
+            metadata={settings.PLUGIN: "order preview"},  # so no composite takes it in
             colormap=depth_colormap(),
             contrast_limits=(0.0, 1.0),
             opacity=0.85,

@@ -97,6 +97,11 @@ class Recovery(QObject):
         self._enabled = enabled
         self._said = False
 
+    @property
+    def data(self) -> Any:
+        """The pixels that the image is known by."""
+        return self._data
+
     def begin(self, document: Callable[[], Document]) -> None:
         """Find out which image it is, write down what happens, and look for what is there.
 

@@ -28,7 +28,7 @@ from napari_ois._napari.plane import displayed_plane
 from napari_ois._napari.regional import shown_part
 from napari_ois._napari.sight import Sight
 from napari_ois._napari.surroundings import Surroundings
-from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Prompt, Settings
+from napari_ois.annotation import AnnotatedObject, Clicks, Document, PlaneKey, Prompt
 from napari_ois.segmentation.appearance import PLAIN, Appearance
 from napari_ois.segmentation.frame import View
 from napari_ois.segmentation.lazy_plane import is_large
@@ -115,7 +115,7 @@ class Session(QObject):
         self.layers = SessionLayers(viewer, image, self.plane, later=self._chores.add, on_stroke=stroke)
         self.sight = Sight(viewer, image, self.plane, workbook.sight, self.layers.owns)
         self.sight.changed.connect(self._on_look)
-        self.settings = Settings(look=self.sight.appearance())  # of the next object
+        self.settings = replace(workbook.settings, look=self.sight.appearance(), order="")  # of the next object
         self.beyond: Beyond = nowhere  # may take clicks on other planes
         self._reader = ClickReader(viewer, self.layers, lambda: image.name, lambda *click: self.beyond(*click))
         self._inquiry = Inquiry(worker)
@@ -213,7 +213,7 @@ class Session(QObject):
 
     def adjust(self, *, only_next: bool = False, **changes: Any) -> None:
         """Answer the object on the screen, and those to come, with other :class:`~.Settings`; or only those to come."""
-        self.settings = replace(self.settings, **changes)
+        self.settings = self.workbook.settings = replace(self.settings, **changes)
         obj = self.object
         if obj is None:
             self._embedding.need(self.settings)

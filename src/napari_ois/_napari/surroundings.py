@@ -1,4 +1,4 @@
-"""One rule: what happens around a session - a layer deleted, the view turned to 3D - ends it or is said."""
+"""One rule: what happens around a session - a layer deleted, other pixels, the view in 3D - ends it or is said."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ class Surroundings(QObject):
         self._viewer, self._image, self._clicks = viewer, image, clicks
         self._active = True
         viewer.layers.events.removed.connect(self._on_removed)
+        image.events.data.connect(self._on_data)
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
 
     def release(self) -> None:
         """Watch no more."""
         self._active = False
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self._image.events.data.disconnect(self._on_data)
         self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay)
 
     def _on_removed(self, event: Any) -> None:
@@ -51,6 +53,10 @@ class Surroundings(QObject):
             text = "The clicks layer was deleted, so the session ended. Press Start to begin again."
         else:
             return
+        QTimer.singleShot(0, partial(self._tell, text))
+
+    def _on_data(self, event: Any) -> None:
+        text = f'The pixels of "{self._image.name}" are others now, so its session ended. Press Start to go on.'
         QTimer.singleShot(0, partial(self._tell, text))
 
     def _tell(self, text: str) -> None:

@@ -116,7 +116,7 @@ class OISWidget(EverythingVerbs, AheadVerbs):
         ):
             button.clicked.connect(pressed(action))
         self.objects.chosen.connect(self.show_object)
-        self.objects.reopened.connect(self.reopen_object)
+        self.objects.reopened.connect(self.reopen_row)
         self.objects.renamed.connect(self.rename_object)
         for title, make in PANELS:
             self.add_panel(title, make(napari_viewer, self))
@@ -327,13 +327,15 @@ class OISWidget(EverythingVerbs, AheadVerbs):
             {
                 "Keep theirs": partial(self.accept, "keep"),
                 "Take them": partial(self.accept, "overwrite"),
-                "Cancel": _nothing,
+                "Cancel": self.overlap_bar.dismiss,
             },
         )
 
     def _on_book(self, book: Workbook) -> None:
         book.changed.connect(self._show_objects)
         book.happened.connect(self._show_session)
+        book.happened.connect(self.overlap_bar.dismiss)  # it asked about the object as it was then
+        book.replaced.connect(self.overlap_bar.dismiss)
         book.recovery.offered.connect(self._show_offer)
         book.recovery.failed.connect(show_warning)
         book.recovery.begin(lambda: book.document)
@@ -387,7 +389,3 @@ class OISWidget(EverythingVerbs, AheadVerbs):
         self.layers_changed.emit()
         if getattr(event, "type", "") == "removed":
             QTimer.singleShot(0, self._check_layers)  # napari may be taking more of them away
-
-
-def _nothing() -> None:
-    pass

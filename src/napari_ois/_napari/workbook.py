@@ -20,7 +20,7 @@ from napari_ois._napari.plane import image_array
 from napari_ois._napari.recovery import Recovery
 from napari_ois._napari.sight import Choice
 from napari_ois._napari.succession import carry_over, clear_labels
-from napari_ois.annotation import AnnotatedObject, Document, Session, features
+from napari_ois.annotation import AnnotatedObject, Document, Session, Settings, features
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ class Workbook(QObject):
     orders : Orders
     sight : Choice
         What the network is to see, on whichever plane.
+    settings : Settings
+        What the user wants of objects to come, in this session and the next.
     recovery : Recovery
     model : dict
         What answers the clicks, for a session file.
@@ -86,7 +88,8 @@ class Workbook(QObject):
         self.rows: tuple[Row, ...] = ()
         self.orders = Orders()
         self.sight = Choice()
-        self.canvas = LabelCanvas(image, errands.send)
+        self.settings = Settings()
+        self.canvas = LabelCanvas(image, errands.send, lambda: {layer.name for layer in viewer.layers})
         self.document = Document(self.canvas)
         self._viewer = viewer
         self._views: dict[str, LabelsTable] = {}
@@ -148,7 +151,7 @@ class Workbook(QObject):
         document.canvas = self.canvas
         try:
             for obj in document.objects:
-                if obj.accepted is not None and obj.accepted.target not in self.canvas.layers:
+                if obj.accepted is not None:
                     self._give_layer(obj.accepted.target, insert)
             document.paint()
             if signature is not None:
@@ -185,7 +188,13 @@ class Workbook(QObject):
         self.happened.emit()
 
     def _give_layer(self, target: str, insert: Callable[[Labels], None]) -> None:
-        """Find the layer that a document of another day calls so, or make one."""
+        """Find the layer that a document of another day calls so, in the viewer or out of it, or make one."""
+        known = self.canvas.layers.get(target)
+        if known is not None:
+            self.given_up = [layer for layer in self.given_up if layer != known]
+            if known not in self._viewer.layers:
+                insert(known)
+            return
         for layer in self._viewer.layers:
             if isinstance(layer, Labels) and layer.name == target and self.canvas.name_of(layer) is None:
                 try:

@@ -339,6 +339,7 @@ def _model_record(predictor: PredictorLike, name: str) -> dict[str, Any]:
         "name": name if info is None else info.name,
         "sha256": None if info is None else info.sha256,
         "precision": predictor.precision,
+        "input_size": getattr(predictor, "input_size", None),  # a predictor of the user's own may not say
         "device": predictor.device,
     }
 

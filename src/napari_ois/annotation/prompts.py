@@ -76,7 +76,7 @@ class Prompt:
         around = box_clicks(seen, shape, corners=False)
         if len(self.clicks) or self.seed is not None:
             return Prompt(_joined(self.clicks, around), self.seed)
-        return Prompt(seed=Seed(PackedMask.pack(box_ellipse(seen, shape)), BOX))
+        return Prompt(seed=Seed(_packed_ellipse(seen, shape), BOX))
 
 
 def box_ellipse(box: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -89,6 +89,14 @@ def box_ellipse(box: ArrayLike, shape: tuple[int, int]) -> NDArray[np.bool_]:
     row, column = np.floor(middle + 0.5).astype(int).clip(0, np.asarray(shape) - 1)
     inside[row, column] = True
     return np.asarray(inside)
+
+
+def _packed_ellipse(box: NDArray[np.float64], shape: tuple[int, int]) -> PackedMask:
+    """:func:`box_ellipse`, made of the box alone: a plane may be larger than memory."""
+    corner = np.floor(box.min(axis=0)).astype(int).clip(0, np.asarray(shape) - 1)
+    end = np.ceil(box.max(axis=0)).astype(int).clip(0, np.asarray(shape) - 1) + 1
+    window = box_ellipse(box - corner, (int(end[0] - corner[0]), int(end[1] - corner[1])))
+    return PackedMask.pack_window(window, (int(corner[0]), int(corner[1])), shape)
 
 
 def _joined(before: Clicks, after: Clicks) -> Clicks:

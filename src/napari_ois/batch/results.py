@@ -89,13 +89,21 @@ class Results:
             labels.unlink(missing_ok=True)
             table.unlink(missing_ok=True)
 
-    def begin(self, settings: dict[str, Any]) -> None:
+    def begin(self, settings: dict[str, Any], names: Iterable[str] = ()) -> None:
         """Note what the batch is made with; a folder goes on only with the same.
+
+        Parameters
+        ----------
+        settings : dict
+            As JSON writes it.
+        names : iterable of str
+            The items.
 
         Raises
         ------
         InputError
-            If the folder holds a batch with other settings, or cannot be written.
+            If the folder holds a batch with other settings, or files of no batch with the names of results, or
+            cannot be written.
         """
         path = self.folder / SETTINGS
         text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
@@ -105,6 +113,7 @@ class Results:
             if before is not None and before != text:
                 raise InputError(f"{self.folder} holds a batch with other settings ({path.name}); use another folder.")
             if before is None:
+                self._check_free(names)
                 _replace(path, text)
         except OSError as error:
             raise InputError(f"{self.folder} cannot be written: {error.strerror or error}.") from error
@@ -118,6 +127,13 @@ class Results:
         _replace(self.folder / REPORT, text.getvalue())
         shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
         return self.folder / REPORT
+
+    def _check_free(self, names: Iterable[str]) -> None:
+        """Before the first result a file of its name is somebody's image or table, and no result."""
+        files = (self.folder / f"{name}{suffix}" for name in names for suffix in (".tif", ".csv"))
+        taken = next((file for file in files if file.exists()), None)
+        if taken is not None:
+            raise InputError(f"{self.folder} holds {taken.name} already, which no batch made; use another folder.")
 
     def _labels(self, name: str) -> Path:
         return self.folder / f"{name}.tif"

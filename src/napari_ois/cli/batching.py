@@ -77,7 +77,8 @@ def batch(
             "model": model,
             "precision": precision,
             "input_size": input_size,
-        }
+        },
+        [item.plane.name for item in items],
     )
     make = functools.partial(make_predictor, model, device, precision, input_size, compiled)
     with progress_bar(len(items), "batch") as step:

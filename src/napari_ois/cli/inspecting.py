@@ -90,6 +90,9 @@ def inspect(
             save_inspection(folder / "order.png", plane_under(answer), inspection, without, **chosen)
             _write_maps(folder, inspection, change, chosen)
             (folder / "order.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            for old in output.glob("attention_*.tif"):  # of an earlier run, which had more clicks
+                if not (folder / old.name).exists():
+                    old.unlink()
         step(1)
     click.echo(change.sentence)
     if profile.warning:

@@ -89,10 +89,9 @@ def propagate(
         for _ in found.run(answers, answers.see):
             step(1)
     made_with: dict[str, Any] = {"name": model, "precision": predictor.precision, "device": predictor.device}
+    made_with["input_size"] = predictor.input_size
     if predictor.model_info is not None:
         made_with |= {"name": predictor.model_info.name, "sha256": predictor.model_info.sha256}
-    if input_size is not None:
-        made_with["input_size"] = input_size
     _write(output, planes, found, made_with, {} if channel_axis is None else {"channel_axis": channel_axis})
     masks = [one for one in found.slices if one.mask.any()]
     click.echo(f"Slices {masks[0].index} to {masks[-1].index}: {sum(int(one.mask.sum()) for one in masks)} pixels.")

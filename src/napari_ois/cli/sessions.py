@@ -126,7 +126,7 @@ def export(
     from napari_ois.annotation.export import choose_format, export_labels
     from napari_ois.annotation.features import features
     from napari_ois.annotation.session_file import load_session
-    from napari_ois.segmentation.files import check_target, read_image
+    from napari_ois.segmentation.files import check_target
 
     chosen = choose_format(output, to)
     check_target(output.absolute().parent)
@@ -134,7 +134,7 @@ def export(
     saved = None if session is None else load_session(session)
     if saved is not None:
         size, unit = size or saved.pixel_size, unit or saved.unit
-    array = read_image(labels)
+    array = _read_ids(labels)
     table = None
     if saved is not None:
         table = features(saved.objects, target, pixel_size=size, unit=unit or "pixel")
@@ -143,6 +143,22 @@ def export(
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
     export_labels(array, output, to=chosen, features=table, pixel_size=size, unit=unit or "pixel")
     click.echo(f"{output}: {chosen}, {np.count_nonzero(np.unique(array))} objects.")
+
+
+def _read_ids(path: Path) -> Any:
+    """Ids from a file; of a PNG with a palette the indices, which are the ids, and not the colours they stand for."""
+    import numpy as np
+    from PIL import Image
+
+    from napari_ois.segmentation.files import read_image
+
+    array = read_image(path)
+    if path.suffix.lower() in (".tif", ".tiff", ".npy") or array.ndim < 3:
+        return array
+    with Image.open(path) as picture:
+        if picture.mode == "P":
+            return np.asarray(picture)
+    raise InputError(f"{path} is a picture in colours, not one of ids; save the labels with one channel.")
 
 
 @dataclass(frozen=True)
@@ -164,7 +180,7 @@ class _Model:
             name = str(then.get("name") or name)
         if not given("precision"):
             precision = str(then.get("precision") or precision)
-        if input_size is None and isinstance(then.get("input_size"), int):
+        if input_size is None and isinstance(then.get("input_size"), int | str):  # words, in older sessions
             input_size = then["input_size"]
         return cls(name, precision, input_size)
 
@@ -217,9 +233,13 @@ def _write(output: Path, saved: Session, played: list[Played], arrays: dict[str,
 
     now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
     size = saved.pixel_size
+    taken: set[str] = set()
     with whole_folder(output) as folder:
         for target, array in arrays.items():
-            name = re.sub(r"[^\w .-]", "_", target).strip(". ") or "labels"
+            name = stem = re.sub(r"[^\w .-]", "_", target).strip(". ") or "labels"
+            while name.casefold() in taken:  # two sets of labels may differ in what a file's name cannot say
+                name = f"{stem}_{len(taken) + 1}"
+            taken.add(name.casefold())
             fits = size if size is not None and len(size) == len(array.shape) else None
             write_labels(folder / f"{name}.tif", array, fits, saved.unit)
             table = features(now, target, pixel_size=fits, unit=saved.unit)

@@ -1,7 +1,7 @@
 """One rule: images are read, and results written, whole or not at all.
 
-Results are first written into a hidden folder beside the target and moved when all of them are
-there.
+Results are first written into a hidden folder, in the target or beside one that is yet to be made, and moved when
+all of them are there.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def whole_folder(target: str | Path) -> Iterator[Path]:
     """
     target = Path(target)
     check_target(target)
-    staging = target.parent / f".{target.name}-{uuid.uuid4().hex[:8]}"
+    # Inside of a folder that is there: what lies beside it may be another disk, or not ours to write.
+    home = target if target.is_dir() else target.parent
+    staging = home / f".{target.name}-{uuid.uuid4().hex[:8]}"
     try:
         staging.mkdir(parents=True)
         yield staging

@@ -46,10 +46,11 @@ class Nearness:
         return len(self.shape)
 
     def __getitem__(self, key: Any) -> NDArray[np.float64]:
-        values = np.asarray(self._values[key]).astype(np.float64)
+        raw = np.asarray(self._values[key])
+        values = raw.astype(np.float64)
         known = np.isfinite(values)
         if self._given.invalid is not None:
-            known &= values != self._given.invalid
+            known &= raw != self._given.invalid  # in their own precision, in which it was written
         return np.where(known, values if self._given.nearer == "larger" else -values, np.nan)
 
 

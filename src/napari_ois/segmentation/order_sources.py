@@ -174,7 +174,7 @@ class Given(_Single):
                 wide = values.astype(np.float64)
                 known = np.isfinite(wide)
                 if self.invalid is not None:
-                    known &= wide != self.invalid
+                    known &= values != self.invalid  # in their own precision, in which it was written
                 values = np.where(known, wide if self.nearer == "larger" else -wide, np.nan)
             depth = prepare_depth(values, shape)
         return DepthMap(depth, known)

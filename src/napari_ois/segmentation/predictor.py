@@ -128,12 +128,12 @@ class Predictor:
         For one thread: both use one placement, and step down together when memory runs out.
         """
         other = Predictor.__new__(Predictor)
-        other._join(self._runner, self._info, self._input_size, self._multiple, self._close_up is not None)
+        other._join(self._runner, self._info, self.input_size, self._multiple, self._close_up is not None)
         return other
 
     def _join(self, runner: Runner, info: ModelInfo | None, input_size: int, multiple: int, close_up: bool) -> None:
         self._info = info
-        self._input_size = input_size
+        self.input_size = input_size  # longest side that the network sees, in pixels
         self._multiple = multiple
         self._close_up = CloseUp() if close_up else None
         self._scene: Scene | None = None
@@ -251,7 +251,7 @@ class Predictor:
         RuntimeWarning
             If the device runs out of memory and a smaller placement is used from then on.
         """
-        scene = make_scene(image, channel_axis, depth, input_size=self._input_size, multiple=self._multiple)
+        scene = make_scene(image, channel_axis, depth, input_size=self.input_size, multiple=self._multiple)
         self._scene = None  # lets go of the old features before the new ones need the memory
         self._full_depth = None
         self._runner.run(lambda: self._runner.embed(scene.whole))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from napari_ois.segmentation.files import read_image
 
 
 class TiffPages:
-    """A TIFF whose pages are the planes of a stack, compressed or not; reads one page when indexed.
+    """A TIFF whose pages are the planes of a stack, compressed or not; reads the pages that are asked for.
 
     Attributes
     ----------
@@ -29,15 +30,22 @@ class TiffPages:
         self.dtype = np.dtype(dtype)
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray[Any]:
-        """The plane ``[index]``, or what else of the stack numpy's indexing gives, for which all is read."""
-        one = len(key) == 1 and isinstance(key[0], int)
+        """The planes that a first index or slice takes, cut by the others as numpy does."""
+        first, *others = key
+        if isinstance(first, slice):
+            planes = [self._page(index) for index in range(*first.indices(self.shape[0]))]
+            read = np.stack(planes) if planes else np.zeros((0, *self.shape[1:]), self.dtype)
+            return read[(slice(None), *others)]
+        return self._page(operator.index(first))[tuple(others)]
+
+    def _page(self, index: int) -> NDArray[Any]:
         try:
-            read = tifffile.imread(self._path, key=key[0]) if one else tifffile.imread(self._path)
+            read = tifffile.imread(self._path, key=index)
         except (OSError, ValueError, IndexError, zlib.error) as error:
             raise InputError(f"{self._path} cannot be read as a stack ({error}).") from error
-        if read.shape != (self.shape[1:] if one else self.shape):
+        if read.shape != self.shape[1:]:
             raise InputError(f"{self._path} cannot be read as a stack (its pages have changed).")
-        return read if one else read[key]
+        return read
 
 
 def open_stack(path: str | Path, axis: int = 0) -> Any:

@@ -38,10 +38,13 @@ def normalized_focal_loss(logits: Tensor, target: Tensor, *, alpha: float = 0.5,
     return (loss / pixels.clamp_min(1)).mean()
 
 
-def bce_dice_loss(logits: Tensor, target: Tensor, *, bce_weight: float = 2.0) -> Tensor:
+def bce_dice_loss(
+    logits: Tensor, target: Tensor, *, bce_weight: float = 2.0, weights: Tensor | None = None
+) -> Tensor:
     """Cross entropy plus soft dice, for the compact recipe: it learns the first click faster than focal loss.
 
-    Parameters and result are those of :func:`normalized_focal_loss`.
+    Parameters and result are those of :func:`normalized_focal_loss`; ``weights`` (B,) say how much each object
+    counts, 1 by default.
     """
     valid, truth = _valid_and_truth(target)
     flat = logits.float()[:, 0]
@@ -52,7 +55,8 @@ def bce_dice_loss(logits: Tensor, target: Tensor, *, bce_weight: float = 2.0) ->
     overlap = (probability * truth_number).flatten(1).sum(dim=1)
     total = probability.flatten(1).sum(dim=1) + truth_number.flatten(1).sum(dim=1)
     dice = 1 - (2 * overlap + 1) / (total + 1)
-    return (bce_weight * entropy + dice).mean()
+    each = bce_weight * entropy + dice
+    return (each if weights is None else weights * each).mean()
 
 
 def depth_loss(predicted: Tensor, target: Tensor) -> Tensor:

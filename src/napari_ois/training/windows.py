@@ -1,7 +1,8 @@
 """Rule: a training window is cut by ONE affine map, the same for picture, ids and depth.
 
 The same function serves packed photographs and synthetic scenes; they differ only in `kind`.
-Padding outside the image is zero in the picture, unknown in the depth, ignored in the targets.
+Outside of the image the picture's edge goes on, since a network that is used without padding should not learn to lean
+on black bands; whole images of the paper's recipe are padded with zeros. Depth is unknown there, targets are ignored.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Window:
     Attributes
     ----------
     rgb : (S, S, 3) uint8
-        The picture, zero outside the image.
+        The picture; outside of the image its edge goes on (windows), or it is zero (whole images).
     targets : (K, S, S) uint8
         One object a plane: 1 object, 0 not, 255 ignore. K is 1..max_objects, or 0 for an image of
         kind "none".
@@ -170,7 +171,7 @@ def sample_whole(
     targets = _targets(rng, labels, matrix, size, rng.choice(present, 1), max_objects, sure=True)
     if not len(targets):
         raise NoObject("No object of this image shows 20 pixels or more; draw another image.")
-    return _finish(rng, rgb, depth, matrix, targets, labels.shape, augment, colours=recolour_mildly)
+    return _finish(rng, rgb, depth, matrix, targets, labels.shape, augment, colours=recolour_mildly, bands=True)
 
 
 def _whole_affine(rng: np.random.Generator, height: int, width: int, size: int) -> np.ndarray:
@@ -332,13 +333,15 @@ def _finish(
     shape: tuple[int, int],
     augment: bool,
     colours: Callable[[np.random.Generator, np.ndarray], np.ndarray] = recolour,
+    bands: bool = False,
 ) -> Window:
     size = targets.shape[1]
     picture = _warp_picture(rgb, matrix, size)
     valid = _warp(np.ones(shape, np.uint8), matrix, size, cv2.INTER_NEAREST, 0).astype(bool)
     if augment:
         picture = colours(rng, picture)
-    picture[~valid] = 0
+    if bands:
+        picture[~valid] = 0
     near = None if depth is None else _warp_depth(depth, matrix, size)
     return Window(rgb=picture, targets=targets, depth=near, valid=valid)
 
