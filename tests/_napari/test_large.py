@@ -10,6 +10,7 @@ import torch
 import zarr
 from napari.layers import Labels, Shapes
 
+from napari_ois._napari import order_request
 from napari_ois._napari.label_canvas import LabelCanvas
 from napari_ois._napari.label_pyramid import LabelPyramid
 from napari_ois._napari.plane import Plane, read_plane
@@ -187,6 +188,27 @@ def test_planes_of_a_large_stack_are_read_in_windows(axes) -> None:
     assert level.shape == shape
     box = (slice(100, 110), slice(200, 220)) if axes == (1, 2) else (slice(200, 220), slice(100, 110))
     assert (level[box] == 7).all() and level[0:50, 0:50].sum() == 0
+
+
+def test_order_that_needs_no_pixel_reads_none() -> None:
+    class Remote:
+        shape, dtype, ndim = (60_000, 60_000), np.dtype("u1"), 2
+
+        def __getitem__(self, key: Any) -> Any:
+            raise AssertionError("the plane is read")
+
+    class Slide:
+        multiscale, rgb, data = False, False, Remote()
+
+    plane = Plane(Remote.shape, (0, 1), (0, 0))
+    for kind in (order_request.OWN, order_request.NONE, order_request.MODEL):
+        request = order_request.about_plane(kind, Slide(), plane, model="ois-vits")  # type: ignore[arg-type]
+        if kind == order_request.MODEL:
+            with pytest.raises(InputError, match="another model's depth is not taken"):
+                request.compute(lambda *_: None, lambda: False)
+            continue
+        found = request.compute(lambda *_: None, lambda: False)
+        assert found.known.shape == plane.shape and (found.depth is None) == (kind == order_request.OWN)
 
 
 def test_labels_of_a_large_stack_are_written_on_their_plane(viewer) -> None:

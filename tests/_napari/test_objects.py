@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Labels
 from qtpy.QtCore import Qt
 
 from napari_ois._napari import settings
+from napari_ois._napari.labels_table import LabelsTable
 from napari_ois._napari.object_model import AREA, CLICKS, LABEL, NAME, SCORE, SLICE, STATE
 from napari_ois.annotation import Document
+from napari_ois.annotation.features import COLUMNS
 
 
 @pytest.fixture
@@ -81,6 +84,21 @@ class TestList:
         started.undo()
         idle(qtbot, started)
         assert cells_layer.features["index"].tolist() == [7]
+
+    def test_the_row_of_a_label_that_was_gone_on_from_comes_back(self) -> None:
+        measured = {"index": [5, 6], "mean_intensity": [3.5, 1.0], "area_px": [9, 4]}
+        layer = Labels(np.zeros((8, 8), np.int32), features=measured)
+        table = LabelsTable(layer)
+        nothing: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+        ours = {name: [5 if name == "index" else 20 if name == "area_px" else ""] for name in COLUMNS}
+        table.show(ours)
+        assert layer.features.set_index("index").loc[5, ["mean_intensity", "area_px"]].tolist() == [3.5, 20]
+        table.show(nothing)
+        assert layer.features["index"].tolist() == [5, 6]
+        assert layer.features["mean_intensity"].tolist() == [3.5, 1.0]
+        assert layer.features["area_px"].tolist() == [9, 4]
+        table.show(nothing)
+        assert layer.features["index"].tolist() == [5, 6]
 
     def test_a_name_is_written_in_place(self, two, viewer, qtbot, notes) -> None:
         model = two.objects.model

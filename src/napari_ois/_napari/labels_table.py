@@ -1,7 +1,8 @@
 """One rule: a Labels layer shows features and colours as the document says, and keeps what others put there.
 
-Rows of ``labels.features`` for labels of others, and columns that are not ours, stay as they are. A layer's
-own colours are used for every label that the user has not recoloured.
+Rows of ``labels.features`` for labels of others, and columns that are not ours, stay as they are; the row of a label
+that an object went on from comes back when the object leaves it. A layer's own colours are used for every label that
+the user has not recoloured.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class LabelsTable:
     def __init__(self, layer: Labels) -> None:
         self._layer = layer
         self._ours: set[int] = set()  # labels whose rows we have written
+        self._before: dict[int, pd.DataFrame] = {}  # others' rows of them
         self._plain: Any = None  # the layer's own colours, while it has ours
         self._colours: dict[int, str] = {}
         self._upto = 0
@@ -65,13 +67,17 @@ class LabelsTable:
             return
         if len(old) and "index" not in old:
             old.insert(0, "index", np.arange(len(old)))
+        ours = set(table["index"])
+        parts = [new]
         if len(old):
+            self._before.update({i: old[old["index"] == i] for i in ours - self._ours if i in old["index"].values})
             theirs = [name for name in old if name not in COLUMNS or name == "index"]
-            new = new.merge(old[theirs], on="index", how="left")
-            rest = old[~old["index"].isin({*self._ours, *table["index"]})]
-            new = pd.concat([new, rest], ignore_index=True) if len(rest) else new
-        self._ours = set(table["index"])
-        self._layer.features = new.sort_values("index", ignore_index=True)
+            parts = [new.merge(old[theirs], on="index", how="left"), old[~old["index"].isin(self._ours | ours)]]
+        parts += [self._before.pop(i) for i in self._ours - ours if i in self._before]
+        filled = [part for part in parts if len(part)]
+        self._ours = ours
+        rows = pd.concat(filled, ignore_index=True) if filled else parts[0]
+        self._layer.features = rows.sort_values("index", ignore_index=True)
 
     def _show_colours(self, colours: dict[int, str], highest: int) -> None:
         upto = min(max(highest, self._upto), MOST_COLOURED)

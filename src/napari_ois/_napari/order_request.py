@@ -14,6 +14,8 @@ import numpy as np
 
 from napari_ois._napari.plane import Plane, image_array, image_shape
 from napari_ois.errors import InputError
+from napari_ois.segmentation.lazy_order import order_of_large
+from napari_ois.segmentation.lazy_plane import is_large
 from napari_ois.segmentation.order_sources import Estimated, Given, NoOrder, OrderSource
 from napari_ois.segmentation.stack_sources import Focus, FromStack, Projection, Surface
 
@@ -58,7 +60,15 @@ class Request:
     record: dict[str, Any] = field(default_factory=dict)
 
     def compute(self, progress: Callable[[int, int], None], interrupted: Callable[[], bool]) -> Any:
-        """Read and compute, in a thread; gives a :class:`~napari_ois.segmentation.stack_depth.DepthMap`."""
+        """Read and compute, in a thread; gives a :class:`~napari_ois.segmentation.stack_depth.DepthMap`.
+
+        Raises
+        ------
+        InputError
+            If the source does not suit what is read; of a large plane, if another model should estimate its depth.
+        """
+        if self.kind in (OWN, NONE, MODEL) and self.plane is not None and is_large(self.plane.shape):
+            return order_of_large(self.source, self.plane.shape)  # nothing of the plane is read for it
         return self.source.compute(self.read(), progress=progress, interrupted=interrupted)
 
 

@@ -110,7 +110,8 @@ def places_of(objects: Objects) -> dict[Place, list[Accepted]]:
 
 def accepted_on(objects: Objects, place: Place) -> list[Accepted]:
     """What was accepted on a place, the undermost first."""
-    return places_of(objects).get(place, [])
+    here = [obj.accepted for obj in objects.values() if obj.accepted is not None and obj.plane == place.plane]
+    return sorted((one for one in here if one.target == place.target), key=lambda accepted: accepted.turn)
 
 
 def shown(layers: Iterable[Accepted], box: Box, gone: Iterable[Accepted] = ()) -> NDArray[np.int64]:
@@ -167,8 +168,9 @@ def repaint(before: Objects, after: Objects, canvas: Canvas) -> int:
             if accepted is not None:
                 places.setdefault(Place(accepted.target, objects[number].plane), []).append(accepted)
     found = []
+    were, are = (places_of(before), places_of(after)) if places else ({}, {})  # once for all slices of a stack
     for place, changed in places.items():
-        found += _repaint_place(before, after, canvas, place, changed)
+        found += _repaint_place(were.get(place, []), are.get(place, []), canvas, place, changed)
     return _write_all(canvas, found)
 
 
@@ -209,9 +211,8 @@ _Pixels = tuple[str, tuple[NDArray[np.intp], ...], NDArray[np.int64]]
 
 
 def _repaint_place(
-    before: Objects, after: Objects, canvas: Canvas, place: Place, changed: list[Accepted]
+    old: list[Accepted], new: list[Accepted], canvas: Canvas, place: Place, changed: list[Accepted]
 ) -> list[_Pixels | None]:
-    old, new = accepted_on(before, place), accepted_on(after, place)
     found = []
     for box in _boxes(changed):
         have, want = shown(old, box, new), shown(new, box, old)

@@ -38,9 +38,7 @@ def normalized_focal_loss(logits: Tensor, target: Tensor, *, alpha: float = 0.5,
     return (loss / pixels.clamp_min(1)).mean()
 
 
-def bce_dice_loss(
-    logits: Tensor, target: Tensor, *, bce_weight: float = 2.0, weights: Tensor | None = None
-) -> Tensor:
+def bce_dice_loss(logits: Tensor, target: Tensor, *, bce_weight: float = 2.0, weights: Tensor | None = None) -> Tensor:
     """Cross entropy plus soft dice, for the compact recipe: it learns the first click faster than focal loss.
 
     Parameters and result are those of :func:`normalized_focal_loss`; ``weights`` (B,) say how much each object
