@@ -272,7 +272,9 @@ class TestFiles:
         assert str(path) in started.status.text()
         saved = load_session(path)
         assert [obj.name for obj in saved.objects] == ["object 1", "object 2", "object 3"]
-        assert saved.model == {"name": "ois-compact", "sha256": None, "precision": "fp32", "device": "fake"}
+        assert saved.model == {
+            "name": "ois-compact", "sha256": None, "precision": "fp32", "input_size": None, "device": "fake",
+        }  # fmt: skip
         labels = viewer.layers["scan objects"].data.copy()
         crashed()
         widget = again()

@@ -273,11 +273,11 @@ def test_ids_of_a_palette_are_its_indices_and_colours_are_refused(run, tmp_path)
     picture = Image.fromarray(ids, mode="P")
     picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
     picture.save(tmp_path / "ids.png")
-    result = run(export, str(tmp_path / "ids.png"), "--to", "tiff", "-o", str(tmp_path / "ids.tif"))
+    result = run("export", str(tmp_path / "ids.png"), "--to", "tiff", "-o", str(tmp_path / "ids.tif"))
     assert result.exit_code == 0, result.output
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "ids.tif"), ids)
     picture.convert("RGB").save(tmp_path / "colours.png")
-    result = run(export, str(tmp_path / "colours.png"), "--to", "tiff", "-o", str(tmp_path / "b.tif"))
+    result = run("export", str(tmp_path / "colours.png"), "--to", "tiff", "-o", str(tmp_path / "b.tif"))
     assert result.exit_code == 2 and "colours" in result.output
     assert not (tmp_path / "b.tif").exists()
 

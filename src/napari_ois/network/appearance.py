@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from napari_ois.network.precision import exactly
+
 APPEARANCES = 4
 """Channels of :func:`appearance`."""
 
@@ -95,7 +97,7 @@ def likelihood(bins: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
     counts = torch.zeros(len(bins), 2, BINS**3, dtype=torch.long, device=bins.device).scatter_add_(2, flat, weights)
     spread = _spread(bins.device)
     shares = counts.float().view(-1, 2, BINS, BINS, BINS)
-    with torch.autocast(bins.device.type, enabled=False):  # counts run to millions: half precision holds 65,504
+    with exactly(bins.device):  # counts run to millions: half precision holds 65,504
         for _ in range(3):  # along one axis, which then goes to the back
             shares = torch.einsum("bkxyz,xw->bkyzw", shares, spread)
     shares = shares.reshape(-1, 2, BINS**3)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_ois.network.extensions import ResidualUnit
+from napari_ois.network.precision import exactly, is_autocast
 from napari_ois.network.window import Window, cut, grown, resize_within, sources
 
 
@@ -204,12 +204,12 @@ class DepthDecoder(DPTDecoder):
         self, features: DecoderFeatures, output_size: tuple[int, int], window: Window | None = None
     ) -> Tensor:
         """Run as :meth:`DPTDecoder.click_part` does, outside of any autocast."""
-        device = features.features.device.type
-        if not torch.is_autocast_enabled(device):
+        device = features.features.device
+        if not is_autocast(device):
             return super().click_part(features, output_size, window)
         dtype = self.head.conv3.weight.dtype
         whole = DecoderFeatures(features.features.to(dtype), tuple(skip.to(dtype) for skip in features.skips))
-        with torch.autocast(device, enabled=False):
+        with exactly(device):
             return super().click_part(whole, output_size, window)
 
 
