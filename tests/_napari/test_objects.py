@@ -12,8 +12,10 @@ from qtpy.QtCore import Qt
 from napari_ois._napari import settings
 from napari_ois._napari.labels_table import LabelsTable
 from napari_ois._napari.object_model import AREA, CLICKS, LABEL, NAME, SCORE, SLICE, STATE
-from napari_ois.annotation import Document
+from napari_ois._napari.own_label import own_label
+from napari_ois.annotation import ArrayCanvas, Clicks, Document, PlaneKey
 from napari_ois.annotation.features import COLUMNS
+from napari_ois.errors import InputError
 
 
 @pytest.fixture
@@ -132,6 +134,19 @@ class TestGoing:
         assert two.objects.selected == 2 and objects.selected_label == 2
         np.testing.assert_array_equal(objects.data, before)
         assert len(two.session.clicks) == 0
+
+    def test_an_accept_that_is_refused_leaves_the_label_and_nothing_to_redo(self) -> None:
+        document = Document(ArrayCanvas({"a": np.zeros((9, 9), np.int32), "b": np.ones((9, 9), np.int32)}))
+        obj = document.start(PlaneKey((0, 1), (0, 0)), clicks=Clicks().added(4, 4))
+        mask = np.zeros((9, 9), bool)
+        mask[3:6, 3:6] = True
+        document.accept(obj.number, mask, rule="keep", target="a")
+        document.reopen(obj.number)
+        before = document[obj.number]
+        with pytest.raises(InputError), own_label(document, [before], "b"):
+            document.accept(obj.number, mask, rule="keep", target="b")
+        assert document[obj.number] == before and before.label == 1
+        assert document.history.redo_text is None
 
     def test_a_reopened_object_has_its_clicks_and_keeps_its_label(self, two, viewer, click, qtbot) -> None:
         objects = viewer.layers["scan objects"]

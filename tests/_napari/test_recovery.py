@@ -124,7 +124,7 @@ class TestJournal:
         widget.resume_session()
         idle(qtbot, widget)
         np.testing.assert_array_equal(viewer.layers["scan objects"].data, labels)
-        assert "no free pixel any more: 1" in notes[-1]
+        assert "could not be accepted again: 1" in notes[-1]
         assert widget.session.document.current.number == 4
         assert widget.session.clicks.points.tolist() == [[20, 30]] and widget.session.layers.shown_mask()[20, 30]
 
@@ -192,6 +192,7 @@ class TestJournal:
         idle(qtbot, first)
         second.resume_session()
         assert "Another window" in notes[-1] and len(second.session.document) == 0
+        assert second.recovery_bar.asking  # for when the other one is closed
 
     def test_switched_off_it_writes_nothing(self, viewer, make, journals, click, qtbot) -> None:
         viewer.add_image(IMAGE, name="scan")

@@ -284,10 +284,12 @@ def test_ids_of_a_palette_are_its_indices_and_colours_are_refused(run, tmp_path)
 
 def test_sets_of_labels_whose_names_differ_in_signs_have_files_of_their_own(tmp_path) -> None:
     saved = SimpleNamespace(pixel_size=None, unit="pixel")
-    arrays = {name: np.full((4, 4), number, np.uint8) for number, name in enumerate(("A/B", "A:B", "a_b"), start=1)}
+    arrays = {
+        name: np.full((4, 4), number, np.uint8) for number, name in enumerate(("A/B", "A:B", "a_b_3", "a_b"), start=1)
+    }
     sessions._write(tmp_path / "out", saved, [], arrays)
     written = {path.name: tifffile.imread(path).max() for path in (tmp_path / "out").glob("*.tif")}
-    assert written == {"A_B.tif": 1, "A_B_2.tif": 2, "a_b_3.tif": 3}
+    assert written == {"A_B.tif": 1, "A_B_2.tif": 2, "a_b_3.tif": 3, "a_b_4.tif": 4}
 
 
 def test_replay_takes_the_map_that_the_order_came_from(run, image, predictor, tmp_path) -> None:

@@ -30,7 +30,7 @@ HOLDS = {
     "csv": "The table of objects: id, name, area, score, clicks; no pixels.",
 }
 """What each format holds, for the user."""
-MOST = 2**30
+MOST = 2**32
 """Bytes of labels that can be exported where they are not in memory already."""
 
 
@@ -64,7 +64,7 @@ class ExportVerbs(OrderVerbs):
         objects = session.document.objects
         ours = any(obj.accepted is not None and obj.accepted.target == name for obj in objects)
         rows_only = chosen == "csv" and ours  # of what the document knows: no pixel is needed
-        data = layer.data[-1] if rows_only and layer.multiscale else _whole(layer)
+        data = np.zeros((1,) * layer.ndim, np.int32) if rows_only else _whole(layer)
 
         def write() -> int:
             labels = np.array(data)  # as it is now, whatever is written into it meanwhile

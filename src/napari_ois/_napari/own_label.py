@@ -36,6 +36,7 @@ def own_label(document: Document, parts: Sequence[AnnotatedObject], target: str)
             yield
         except InputError:
             document.undo()
+            document.history.forget_undone()
             raise
 
 

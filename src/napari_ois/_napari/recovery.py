@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_ois._napari.errands import Errands
 
 JOURNAL_OFF = "The journal cannot be kept ({}); save the session by hand."
-AT_WORK = "Another window is at these objects; go on there, or close it and press Start again."
+AT_WORK = "Another window is at these objects; go on there, or close it and press Resume again."
 
 _WRITTEN: WeakSet[Journal] = WeakSet()  # in this process: two viewers on one image know nothing of each other
 

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_ois._napari.errands import Errands
+    from napari_ois._napari.recovery import Offer
     from napari_ois._napari.session import Session
     from napari_ois._napari.workbook import Workbook
 
 Maps = dict[str, "NDArray[np.float32]"]
 FILES = "Sessions (*.json)"
 OTHER_IMAGE = "{} is of another image (its pixels differ); open that image, press Start, and load it there."
-LEFT_OPEN = "Objects that were here and found no free pixel any more: {}. They are open in the list, with their clicks."
+LEFT_OPEN = "Objects that were here and could not be accepted again: {}. They are open in the list, with their clicks."
 
 
 class SessionVerbs(ConfidenceVerbs):
@@ -102,7 +103,14 @@ class SessionVerbs(ConfidenceVerbs):
         self.recovery_bar.dismiss()
         if offer is None:
             raise InputError("There is nothing to resume.")
-        recovery.resume(offer.path, partial(self._on_recovered, session.workbook), show_warning)
+        book = session.workbook
+        recovery.resume(offer.path, partial(self._on_recovered, book), partial(self._on_not_resumed, book, offer))
+
+    def _on_not_resumed(self, book: Workbook, offer: Offer, reason: str) -> None:
+        """Offer it again: what stood in the way may be gone the next time."""
+        book.recovery.offer = offer
+        self._show_offer()
+        show_warning(reason)
 
     def _on_recovered(self, book: Workbook, document: Document) -> None:
         count = len(document)

@@ -26,7 +26,7 @@ def clear_labels(document: Document) -> None:
 def carry_over(objects: tuple[AnnotatedObject, ...], document: Document) -> int:
     """Add objects of another document on the same image, as one step of the history.
 
-    One that cannot be accepted again, since all its pixels are others' here, is left open with its clicks.
+    One that cannot be accepted again, mostly since all its pixels are others' here, is left open with its clicks.
 
     Parameters
     ----------

@@ -102,6 +102,10 @@ class History:
         """Move the step undone last back and give its commands, oldest first."""
         return _move(self._undone, self._done)
 
+    def forget_undone(self) -> None:
+        """Have nothing to redo: what was tried and taken back at once is no step of the user's."""
+        self._undone.clear()
+
     def clear(self) -> None:
         """Forget everything."""
         self._done.clear()

@@ -237,8 +237,10 @@ def _write(output: Path, saved: Session, played: list[Played], arrays: dict[str,
     with whole_folder(output) as folder:
         for target, array in arrays.items():
             name = stem = re.sub(r"[^\w .-]", "_", target).strip(". ") or "labels"
+            count = 1
             while name.casefold() in taken:  # two sets of labels may differ in what a file's name cannot say
-                name = f"{stem}_{len(taken) + 1}"
+                count += 1
+                name = f"{stem}_{count}"
             taken.add(name.casefold())
             fits = size if size is not None and len(size) == len(array.shape) else None
             write_labels(folder / f"{name}.tif", array, fits, saved.unit)
