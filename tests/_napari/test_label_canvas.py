@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from napari.layers import Image, Labels
 
-from napari_ois._napari.label_canvas import LabelCanvas, _largest, find_label
-from napari_ois.annotation import Document, PackedMask, PlaneKey
+from napari_ois._napari.label_canvas import LabelCanvas, _largest
+from napari_ois.annotation import Document, PlaneKey
 from napari_ois.errors import InputError
 
 PLANE = PlaneKey()
@@ -151,13 +151,3 @@ def test_any_array_is_searched_plane_by_plane_and_band_by_band(monkeypatch) -> N
     assert _largest(Lazy(data)) == 6
     assert read == [(2, 4), (2, 4), (1, 4)] * 2
     assert _largest(np.zeros((0, 0), int)) == 0
-
-
-def test_a_label_is_looked_for_band_by_band(monkeypatch) -> None:
-    monkeypatch.setattr("napari_ois._napari.label_canvas.BAND", 60)
-    monkeypatch.setattr("napari_ois._napari.label_canvas.CHUNK", 1)
-    plane = np.zeros((20, 30), int)
-    plane[3:9, 5:12] = plane[15, 2] = 4
-    plane[4, 6] = 1
-    assert find_label(plane, 4) == PackedMask.pack(plane == 4)
-    assert not find_label(plane, 7)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_ois.annotation import PackedMask
+from napari_ois.annotation.packed import find_label
 from napari_ois.errors import InputError
 
 
@@ -118,3 +119,13 @@ def test_a_run_that_goes_on_in_the_next_column_has_a_box() -> None:
     mask = np.zeros((6, 5), bool)
     mask[2:, 1] = mask[:3, 2] = True
     assert PackedMask.pack(mask).box == (0, 1, 6, 3)
+
+
+def test_a_label_is_looked_for_band_by_band(monkeypatch) -> None:
+    monkeypatch.setattr("napari_ois.annotation.packed.STRIP", 60)
+    monkeypatch.setattr("napari_ois.annotation.packed.LEAST_ROWS", 1)
+    plane = np.zeros((20, 30), int)
+    plane[3:9, 5:12] = plane[15, 2] = 4
+    plane[4, 6] = 1
+    assert find_label(plane, 4) == PackedMask.pack(plane == 4)
+    assert not find_label(plane, 7)

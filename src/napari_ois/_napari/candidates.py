@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_ois._napari import settings
@@ -158,7 +157,7 @@ class Candidates(QObject):
         if target is None:
             session.layers.insert(layer)
         name = canvas.adopt(layer)
-        if canvas.ready(name, partial(self._accept_read, chosen, layer, rule, then)) and session.active:
+        if canvas.ready(name, partial(self.accept, chosen, layer, rule, then)) and session.active:
             self._check_ids(chosen, name, rule)
             written = self._write(chosen, name, rule)
             session.accepted.emit(layer)
@@ -174,13 +173,6 @@ class Candidates(QObject):
 
     def _seed(self, index: int) -> Seed:
         return Seed(self.masks[index], SOURCE, index + 1)
-
-    def _accept_read(self, indices: list[int], layer: Labels, rule: str, then: Callable[[int, int], None]) -> None:
-        """The labels are known: accept what waited for them, and say what is refused."""
-        try:
-            self.accept(indices, layer, rule, then)
-        except InputError as error:
-            show_warning(str(error))
 
     def _check_ids(self, indices: list[int], name: str, rule: str) -> None:
         """InputError where there are not as many ids left as candidates; found on the way, half would be written."""

@@ -16,11 +16,10 @@ from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
-from napari_ois._napari.label_levels import CHUNK, LabelLevels, why_not_written
+from napari_ois._napari.label_levels import LabelLevels, why_not_written
 from napari_ois._napari.plane import image_shape, same_place
 from napari_ois._napari.quiet import slice_hidden
-from napari_ois.annotation import PackedMask
-from napari_ois.errors import InputError
+from napari_ois.errors import InputError, OISError
 from napari_ois.segmentation.lazy_plane import LazyPlane, is_large
 
 if TYPE_CHECKING:
@@ -180,7 +179,10 @@ class LabelCanvas:
         self._highest[name] = max(highest, self._highest[name] or 0)
         then = self._waiting.pop(name, None)
         if then is not None:
-            then()
+            try:
+                then()
+            except OISError as error:  # whoever asked has long been answered
+                show_warning(str(error))
 
     def _on_unread(self, name: str, data: Any, error: BaseException) -> None:
         layer = self._layers[name]
@@ -269,18 +271,6 @@ class LabelCanvas:
 def finest(layer: Labels) -> Any:
     """A layer's labels at full resolution."""
     return layer.data[0] if layer.multiscale else layer.data
-
-
-def find_label(plane: Any, label: int) -> PackedMask:
-    """Where a label lies on a plane of any kind, which is read band by band."""
-    height, width = (int(side) for side in plane.shape)
-    rows = max(CHUNK, BAND // max(1, width))  # fewer would read each chunk of it several times
-    found = PackedMask.empty((height, width))
-    for first in range(0, height, rows):
-        band = np.asarray(plane[first : first + rows]) == label
-        if band.any():
-            found = found | PackedMask.pack_window(band, (first, 0), (height, width))
-    return found
 
 
 def _largest(data: Any) -> int:

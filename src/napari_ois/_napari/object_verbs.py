@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Labels
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QColorDialog
 
 from napari_ois._napari.controls import WELCOME
-from napari_ois._napari.label_canvas import find_label, finest
+from napari_ois._napari.label_canvas import finest
 from napari_ois._napari.plane import displayed_plane, show_plane
 from napari_ois._napari.session import Session
 from napari_ois._napari.sight_verbs import SightVerbs
-from napari_ois.annotation import PlaneKey, Seed
+from napari_ois.annotation import PlaneKey
 from napari_ois.errors import InputError, OISError
-from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
     import napari
@@ -184,15 +182,5 @@ class ObjectVerbs(SightVerbs):
         if known is not None:
             document.reopen(known.number)
         else:
-            self._start_from(session, session.plane.view(finest(layer)), label, source)
+            document.start_from_label(session.place, session.plane.view(finest(layer)), label, source=source)
         session.layers.activate()
-
-    def _start_from(self, session: Session, plane: Any, label: int, source: str) -> None:
-        document = session.document
-        if not is_large(session.plane.shape):
-            document.start_from_label(session.place, np.asarray(plane), label, source=source)
-            return
-        mask = find_label(plane, label) if label > 0 else None
-        if not mask:
-            raise InputError(f"There is no label {label} on this plane; choose one that is there.")
-        document.start(session.place, seed=Seed(mask, source, label))

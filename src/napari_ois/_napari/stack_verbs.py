@@ -19,8 +19,8 @@ from napari_ois._napari.session import Session
 from napari_ois._napari.stack_preview import StackPreview
 from napari_ois._napari.stack_work import DIRECTIONS, StackWork
 from napari_ois.annotation import PlaneKey
-from napari_ois.errors import InputError, OISError
-from napari_ois.segmentation.lazy_plane import is_large
+from napari_ois.annotation.stack_answers import check_planes
+from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
     from napari_ois._napari.worker import InferenceWorker
@@ -113,8 +113,7 @@ class StackVerbs(ExportVerbs):
         axes = self.stack_axes()
         if not axes or (axis is not None and axis not in axes):
             raise InputError("There is no other slice to go to: this needs an image of three axes or more.")
-        if is_large(session.plane.shape):
-            raise InputError("These planes are worked on in regions, which cannot be propagated yet; crop the stack.")
+        check_planes(session.plane.shape)
         axis = axes[0] if axis is None else axis
         current = session.document.current
         if current is None:
@@ -214,7 +213,7 @@ class StackVerbs(ExportVerbs):
                     {
                         "Keep theirs": partial(self.accept_stack, "keep"),
                         "Take them": partial(self.accept_stack, "overwrite"),
-                        "Cancel": lambda: None,
+                        "Cancel": self.overlap_bar.dismiss,
                     },
                 )
                 return
@@ -230,7 +229,4 @@ class StackVerbs(ExportVerbs):
     def _try_stack(self, of: int, layer: Labels, rule: str) -> None:
         """The labels are known: accept the object that waited for them, if it is still the one at hand."""
         if self.session is not None and self.stack_work is not None and self.stack_work.of == of:
-            try:
-                self._accept_stack(self.session, layer, rule)
-            except OISError as error:
-                show_warning(str(error))
+            self._accept_stack(self.session, layer, rule)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_ois.annotation.accepting import Overlap, accept_object, find_overlap, withdraw
@@ -18,7 +17,7 @@ from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.commands import Change
 from napari_ois.annotation.happened import what_changed
 from napari_ois.annotation.objects import DEFAULT_SETTINGS, Accepted, AnnotatedObject, Edits, Part, Seed, Settings
-from napari_ois.annotation.packed import PackedMask
+from napari_ois.annotation.packed import PackedMask, find_label
 from napari_ois.annotation.planes import PlaneKey
 from napari_ois.annotation.prompts import Prompt
 from napari_ois.annotation.records import check_color, check_settings
@@ -123,7 +122,7 @@ class Document(StackVerbs):
         ----------
         plane : PlaneKey
         labels : (H, W) integer array
-            The plane of the array.
+            The plane of the array; of any kind that can be sliced, since it is read in bands.
         label : int
             Not 0.
         source : str
@@ -138,8 +137,8 @@ class Document(StackVerbs):
         known = self.with_label(int(label), source, plane)
         if known is not None:
             raise InputError(f"Label {label} is {known.name}; reopen it instead.")
-        mask = PackedMask.pack(np.asarray(labels) == label)
-        if label <= 0 or not mask:
+        mask = find_label(labels, label) if label > 0 else None
+        if not mask:
             raise InputError(f"There is no label {label} on this plane; choose one that is there.")
         return self.start(plane, name=name, seed=Seed(mask, source, int(label)))
 

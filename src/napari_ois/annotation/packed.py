@@ -23,6 +23,9 @@ Box = tuple[int, int, int, int]
 STRIP = 4_000_000
 """Pixels unpacked at once, at most, give or take a column."""
 
+LEAST_ROWS = 1024
+"""Rows of a plane read at once, at least: fewer would read each chunk of a file several times."""
+
 
 @dataclass(frozen=True)
 class PackedMask:
@@ -299,3 +302,16 @@ def _read_counts(text: str) -> NDArray[np.int64]:
     for parity in (1, 2):
         values[parity::2] = np.cumsum(values[parity::2])
     return values
+
+
+def find_label(plane: Any, label: int) -> PackedMask:
+    """Where a label lies on a plane of any kind, which is read band by band."""
+    plane = plane if hasattr(plane, "shape") else np.asarray(plane)
+    height, width = (int(side) for side in plane.shape)
+    rows = max(LEAST_ROWS, STRIP // max(1, width))
+    found = PackedMask.empty((height, width))
+    for first in range(0, height, rows):
+        band = np.asarray(plane[first : first + rows]) == label
+        if band.any():
+            found = found | PackedMask.pack_window(band, (first, 0), (height, width))
+    return found

@@ -86,13 +86,10 @@ def inspect(
             "strength": inspection.strength,
             "sigma": inspection.sigma.tolist(),
         }
-        with whole_folder(output) as folder:
+        with whole_folder(output, stale=("attention_*.tif",)) as folder:
             save_inspection(folder / "order.png", plane_under(answer), inspection, without, **chosen)
             _write_maps(folder, inspection, change, chosen)
             (folder / "order.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            for old in output.glob("attention_*.tif"):  # of an earlier run, which had more clicks
-                if not (folder / old.name).exists():
-                    old.unlink()
         step(1)
     click.echo(change.sentence)
     if profile.warning:

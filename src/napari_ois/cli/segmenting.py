@@ -140,7 +140,7 @@ def _write(
     from napari_ois.segmentation.frame_files import on_cells, write_region, write_whole_mask
     from napari_ois.segmentation.results import plane_under
 
-    with whole_folder(output) as staging:
+    with whole_folder(output, stale=LEFT_FROM_EARLIER) as staging:
         write_prediction(staging, plane_under(prediction), prediction)
         if prediction.state.frame is not None:
             write_whole_mask(staging / "mask.tif", prediction, image_shape)
@@ -150,12 +150,7 @@ def _write(
             tifffile.imwrite(staging / "depth_known.tif", known, compression="zlib")
         if made_from_stack:
             tifffile.imwrite(staging / "image.tif", _writable(scene.pixels), compression="zlib")
-        names = sorted(file.name for file in staging.iterdir())
-    for pattern in LEFT_FROM_EARLIER:
-        for old in output.glob(pattern):
-            if old.name not in names:
-                old.unlink()
-    return [output / name for name in names]
+        return sorted(output / file.name for file in staging.iterdir())
 
 
 def _writable(pixels: Any) -> Any:

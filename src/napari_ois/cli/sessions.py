@@ -146,19 +146,13 @@ def export(
 
 
 def _read_ids(path: Path) -> Any:
-    """Ids from a file; of a PNG with a palette the indices, which are the ids, and not the colours they stand for."""
-    import numpy as np
-    from PIL import Image
+    """Ids from a file; only an array may have more than two axes, which are colours in a picture."""
+    from napari_ois.segmentation.files import read_ids
 
-    from napari_ois.segmentation.files import read_image
-
-    array = read_image(path)
-    if path.suffix.lower() in (".tif", ".tiff", ".npy") or array.ndim < 3:
-        return array
-    with Image.open(path) as picture:
-        if picture.mode == "P":
-            return np.asarray(picture)
-    raise InputError(f"{path} is a picture in colours, not one of ids; save the labels with one channel.")
+    array = read_ids(path)
+    if array.ndim > 2 and path.suffix.lower() not in (".tif", ".tiff", ".npy"):
+        raise InputError(f"{path} is a picture in colours, not one of ids; save the labels with one channel.")
+    return array
 
 
 @dataclass(frozen=True)

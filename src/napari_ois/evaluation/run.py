@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from napari_ois.annotation.answers import frame_box
+from napari_ois.annotation.packed import PackedMask
 from napari_ois.evaluation.metrics import boundary_iou
 from napari_ois.evaluation.protocol import evaluate_object
 from napari_ois.evaluation.samples import EvalImage
@@ -44,15 +46,7 @@ def whole_mask(prediction: Any, shape: tuple[int, int]) -> np.ndarray:
     frame = getattr(prediction.state, "frame", None)
     if frame is None:
         return prediction.mask
-    view = frame.view
-    # the cell that each pixel's centre lies in
-    rows, columns = (
-        (2 * np.arange(pixels) + 1) * cells // (2 * pixels)
-        for pixels, cells in zip(view.shape, frame.shape, strict=True)
-    )
-    whole = np.zeros(shape, bool)
-    whole[view.rows, view.columns] = prediction.mask[np.ix_(rows, columns)]
-    return whole
+    return PackedMask.from_cells(prediction.mask, frame_box(frame), shape).unpack()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_ois.errors import InputError
 from napari_ois.evaluation.metrics import IGNORE
-from napari_ois.segmentation.files import read_image
+from napari_ois.segmentation.files import read_ids, read_image
 
 Cache = dict[Path, np.ndarray]
 """Mask files read for the present image; several objects share one."""
@@ -141,13 +141,7 @@ def read_labels(path: Path) -> np.ndarray:
     InputError
         If there is no such file, it is damaged, or it is no label map.
     """
-    from PIL import Image
-
-    labels = read_image(path)
-    if labels.ndim == 3 and path.suffix.lower() in (".png", ".bmp"):
-        with Image.open(path) as image:
-            if image.mode == "P":
-                labels = np.asarray(image)
+    labels = read_ids(path)
     if labels.dtype == bool:
         labels = labels.astype(np.uint8)
     check_labels(labels, path)

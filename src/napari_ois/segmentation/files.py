@@ -10,7 +10,7 @@ import csv
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,18 @@ def read_image(path: str | Path) -> NDArray[Any]:
         raise InputError(f"{path} cannot be read as an image ({reason}).") from error
 
 
+def read_ids(path: str | Path) -> NDArray[Any]:
+    """:func:`read_image` of ids: of a picture with a palette the indices, not the colours that they stand for."""
+    ids = read_image(path)
+    if ids.ndim == 3 and Path(path).suffix.lower() in (".png", ".bmp"):
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            if picture.mode == "P":
+                return np.asarray(picture)
+    return ids
+
+
 def check_target(target: str | Path) -> None:
     """Refuse a folder that cannot be written, before the work is done; writes and makes nothing.
 
@@ -65,11 +77,17 @@ def check_target(target: str | Path) -> None:
 
 
 @contextmanager
-def whole_folder(target: str | Path) -> Iterator[Path]:
+def whole_folder(target: str | Path, stale: Sequence[str] = ()) -> Iterator[Path]:
     """Give an empty folder to write into; move its files into ``target`` when the block ends well.
 
     Files of the same name in ``target`` are replaced, others stay. After an error nothing is left
     behind.
+
+    Parameters
+    ----------
+    target : path
+    stale : sequence of str
+        Patterns of names: files of an earlier run that would contradict this one, and go where it wrote none.
 
     Raises
     ------
@@ -85,8 +103,12 @@ def whole_folder(target: str | Path) -> Iterator[Path]:
         staging.mkdir(parents=True)
         yield staging
         if target.is_dir():
-            for file in sorted(staging.iterdir()):
-                file.replace(target / file.name)
+            written = sorted(file.name for file in staging.iterdir())
+            for name in written:
+                (staging / name).replace(target / name)
+            for old in (file for pattern in stale for file in target.glob(pattern)):
+                if old.name not in written:
+                    old.unlink()
         else:
             staging.rename(target)
     except OSError as error:
@@ -133,7 +155,7 @@ def write_prediction(folder: str | Path, plane: NDArray[np.float32], prediction:
     }
     for number, negative in enumerate(prediction.negative_order_maps, start=1):
         maps[f"order_negative_{number:02d}"] = negative
-    with whole_folder(folder) as staging:
+    with whole_folder(folder, stale=("order_negative_*.tif",)) as staging:
         for name, values in maps.items():
             tifffile.imwrite(staging / f"{name}.tif", values, compression="zlib")
         with (staging / "clicks.csv").open("w", newline="", encoding="utf-8") as stream:
@@ -142,8 +164,4 @@ def write_prediction(folder: str | Path, plane: NDArray[np.float32], prediction:
             for (row, column), label in zip(prediction.points, prediction.labels, strict=True):
                 writer.writerow([float(row), float(column), int(label)])
         Image.fromarray(draw_overview(plane, prediction)).save(staging / "overview.png")
-        written = sorted(folder / file.name for file in staging.iterdir())
-        for old in folder.glob("order_negative_*.tif"):
-            if old not in written:
-                old.unlink()
-    return written
+        return sorted(folder / file.name for file in staging.iterdir())
