@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -117,6 +119,26 @@ def test_a_session_of_another_image_fails_where_it_is_done(folder, squares, tmp_
     with pytest.raises(InputError, match="not the image of the session"):
         do_item(item, Results(tmp_path / "out"), lambda: squares)
     assert not list((tmp_path / "out").glob("*.tif"))
+
+
+@pytest.mark.parametrize(
+    ("then", "sentence"),
+    [
+        ({"sha256": "ab", "input_size": 192}, "other weights"),
+        ({"sha256": "cd", "input_size": 192}, "input of 192 px; give --input-size 192"),
+        ({"sha256": "cd", "input_size": 224}, None),
+        ({"input_size": "full"}, None),
+        ({}, None),
+    ],
+)
+def test_a_session_of_other_weights_or_another_input_fails_where_it_is_done(folder, squares, tmp_path, then, sentence):
+    squares.model_info, squares.input_size = SimpleNamespace(name="ois-compact", sha256="cd"), 224
+    session = session_on(IMAGE, (PlaneKey(), 10, 10))
+    save_session(folder / "any.json", replace(session, model=then))
+    (item,) = session_items(list_planes(folder), [folder / "any.json"])
+    with nullcontext() if sentence is None else pytest.raises(InputError, match=sentence):
+        do_item(item, Results(tmp_path / "out"), lambda: squares)
+    assert (tmp_path / "out" / "a.tif").exists() == (sentence is None)
 
 
 def test_a_session_on_an_ome_zarr_gives_an_item_for_each_plane_with_objects(tmp_path, squares, make_zarr):

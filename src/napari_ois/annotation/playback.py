@@ -34,6 +34,20 @@ class Segments(Answers, Protocol):
         ...
 
 
+def made_with_others(model: Mapping[str, Any], info: Any) -> bool:
+    """Whether a session's model is known to have other weights than the one that is to answer.
+
+    Parameters
+    ----------
+    model : mapping
+        What the session says of its model.
+    info : ModelInfo or None
+        Of the model at hand.
+    """
+    then, now = model.get("sha256"), getattr(info, "sha256", None)
+    return bool(then and now and then != now)
+
+
 @dataclass(frozen=True, eq=False)
 class Played:
     """One object played again.

@@ -184,7 +184,9 @@ def _image_item(planes: Sequence[Plane], session: Session, objects: list[Annotat
     if any(obj.plane.axes != PlaneKey().axes for obj in objects):
         raise InputError(f"{file} was made on the image with rows and columns exchanged; use napari-ois replay.")
     size = session.pixel_size if session.pixel_size and len(session.pixel_size) == 2 else None
-    return Item(plane, SessionWork(_flat(objects), size, session.unit, session.image, session.view.get("channel_axis")))
+    axis = session.view.get("channel_axis")
+    work = SessionWork(_flat(objects), size, session.unit, session.image, axis, dict(session.model))
+    return Item(plane, work)
 
 
 def _stack_items(planes: Sequence[Plane], session: Session, objects: list[AnnotatedObject], file: Path) -> list[Item]:
@@ -202,7 +204,7 @@ def _stack_items(planes: Sequence[Plane], session: Session, objects: list[Annota
     for plane in planes:
         here = [obj for obj in objects if obj.plane.index[:-2] == plane.index]
         if here:
-            items.append(Item(plane, SessionWork(_flat(here), size, session.unit)))
+            items.append(Item(plane, SessionWork(_flat(here), size, session.unit, model=dict(session.model))))
     return items
 
 

@@ -6,7 +6,8 @@ of files or of where it runs. Of a large plane answers are packed masks and labe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ from napari_ois.annotation.answers import pack_answer
 from napari_ois.annotation.clicks import Clicks
 from napari_ois.annotation.features import features, to_csv
 from napari_ois.annotation.objects import AnnotatedObject
-from napari_ois.annotation.playback import play_session, spatial_shape
+from napari_ois.annotation.playback import made_with_others, play_session, spatial_shape
 from napari_ois.annotation.replay import Replay
 from napari_ois.annotation.session_file import Session
 from napari_ois.annotation.signature import ImageSignature
@@ -106,6 +107,8 @@ class SessionWork:
         The image that the session is of, where that is still to be checked.
     channel_axis : int or None
         Of the image, as the session has it.
+    model : mapping
+        What it was made with, as the session has it; with other weights, or another input, masks would differ.
     """
 
     objects: tuple[AnnotatedObject, ...]
@@ -113,12 +116,14 @@ class SessionWork:
     unit: str = "pixel"
     image: ImageSignature | None = None
     channel_axis: int | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     def do(self, predictor: Predictor, pixels: Any, channel_axis: int | None) -> Labelled:
         """See :class:`Work`."""
         finest = levels_of(pixels)[0]
         if self.image is not None and not self.image.same_image(ImageSignature.of(finest)):
             raise InputError("This is not the image of the session (its pixels differ).")
+        self._check_model(predictor)
         axis = channel_axis if self.channel_axis is None else self.channel_axis
         session = Session(ImageSignature((), "", ""), self.objects, view={} if axis is None else {"channel_axis": axis})
         played = list(play_session(session, pixels, predictor))
@@ -127,6 +132,17 @@ class SessionWork:
         now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
         table = to_csv(features(now, target, pixel_size=self.pixel_size, unit=self.unit))
         return Labelled(labels, table, self.pixel_size, self.unit)
+
+    def _check_model(self, predictor: Predictor) -> None:
+        """Refuse to answer otherwise than the session's model did; said by the worker, whose weights count."""
+        if made_with_others(self.model, getattr(predictor, "model_info", None)):
+            raise InputError(
+                "The session was made with other weights than the model here has (their hashes differ); give --model "
+                "with the right file, or use napari-ois replay --force."
+            )
+        then, now = self.model.get("input_size"), getattr(predictor, "input_size", None)
+        if isinstance(then, int) and now is not None and then != now:  # older sessions have a word, or nothing
+            raise InputError(f"The session was made at an input of {then} px; give --input-size {then}.")
 
 
 @dataclass(frozen=True)

@@ -210,8 +210,9 @@ def _check_orders(needed: dict[str, dict[str, Any]], here: Mapping[str, Any]) ->
 
 
 def _check_model(saved: Session, info: Any) -> None:
-    then, now = saved.model.get("sha256"), getattr(info, "sha256", None)
-    if then and now and then != now:
+    from napari_ois.annotation.playback import made_with_others
+
+    if made_with_others(saved.model, info):
         raise InputError(
             f'The weights of "{info.name}" are not those of the session (their hashes differ); '
             "give --model with the right file, or add --force."
