@@ -20,7 +20,7 @@ from napari_ois.checkpoints.exporting import export_embedded, read_training
 from napari_ois.checkpoints.registry import EMBEDDED_FOLDER
 
 NAME = "ois-compact"
-LICENCE = "BSD-3-Clause; learnt partly from images for research only, see the model card"
+LICENCE = "BSD-3-Clause; learnt from images under licences that allow commercial use, see the model card"
 COLUMNS = {"iou_1": "IoU@1", "iou_3": "IoU@3", "iou_5": "IoU@5", "noc85": "NoC@85", "noc90": "NoC@90"}
 
 

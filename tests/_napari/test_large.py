@@ -209,6 +209,10 @@ def test_order_that_needs_no_pixel_reads_none() -> None:
             continue
         found = request.compute(lambda *_: None, lambda: False)
         assert found.known.shape == plane.shape and (found.depth is None) == (kind == order_request.OWN)
+    slide = Slide()
+    slide.name, slide.ndim = "slide", 2
+    with pytest.raises(InputError, match="more than 67 million pixels"):  # its map would be held whole
+        order_request.about_layer(slide, plane, slide, nearer="larger", invalid=None)  # type: ignore[arg-type]
 
 
 def test_labels_of_a_large_stack_are_written_on_their_plane(viewer) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from napari_ois._napari.plane import Plane, image_array, image_shape
 from napari_ois.errors import InputError
 from napari_ois.segmentation.lazy_order import order_of_large
-from napari_ois.segmentation.lazy_plane import is_large
+from napari_ois.segmentation.lazy_plane import LARGE, is_large
 from napari_ois.segmentation.order_sources import Estimated, Given, NoOrder, OrderSource
 from napari_ois.segmentation.stack_sources import Focus, FromStack, Projection, Surface
 
@@ -28,6 +28,9 @@ OWN, MODEL, LAYER, MAX, MIN, SURFACE, FOCUS, NONE = (
 )  # fmt: skip
 STACKS = (MAX, MIN, SURFACE, FOCUS)
 """The kinds that look along an axis of a stack and make the image to segment."""
+
+MOST_PIXELS = 4 * LARGE
+"""Of a plane whose depth a layer gives, 8192 x 8192: the map is hashed, kept, and written beside a session."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +139,15 @@ def about_layer(image: Image, plane: Plane, layer: Layer | None, *, nearer: Any,
     Raises
     ------
     InputError
-        If there is no such layer, or it does not have one value for each pixel of the plane.
+        If there is no such layer, or it does not have one value for each pixel of the plane; or if the plane is so
+        large that its map could not be kept with the objects.
     """
+    if np.prod(plane.shape, dtype=np.int64) > MOST_PIXELS:
+        raise InputError(
+            f'"{image.name}" has more than {MOST_PIXELS / 1e6:.0f} million pixels, and a map that objects are answered '
+            "with is held whole: take a part of the image, or give the depth to napari-ois segment --depth, which reads "
+            "windows of it."
+        )
     if layer is None:
         raise InputError(f'No other layer has one value for each pixel of "{image.name}"; add your depth as a layer.')
     values = on_plane(layer, plane, image_shape(image))
