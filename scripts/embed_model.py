@@ -20,7 +20,8 @@ from napari_ois.checkpoints.exporting import export_embedded, read_training
 from napari_ois.checkpoints.registry import EMBEDDED_FOLDER
 
 NAME = "ois-compact"
-LICENCE = "BSD-3-Clause; learnt from images under licences that allow commercial use, see the model card"
+PERMISSIVE = "BSD-3-Clause; learnt from images under licences that allow commercial use, see the model card"
+OTHERS = "BSD-3-Clause; learnt partly from images for research only, see the model card"
 COLUMNS = {"iou_1": "IoU@1", "iou_3": "IoU@3", "iou_5": "IoU@5", "noc85": "NoC@85", "noc90": "NoC@90"}
 
 
@@ -36,12 +37,18 @@ def main() -> int:
     options = parser.parse_args()
     if options.command == "weights":
         state, metadata = read_training(options.training)
-        print(export_embedded(state, EMBEDDED_FOLDER, {**metadata, "licence": LICENCE}))
+        print(export_embedded(state, EMBEDDED_FOLDER, {**metadata, "licence": licence_of(metadata)}))
     else:
         path = EMBEDDED_FOLDER / f"{NAME}.md"
         path.write_text(model_card(options.report, options.story), encoding="utf-8")
         print(path)
     return 0
+
+
+def licence_of(metadata: dict[str, Any]) -> str:
+    """Permissive only if every image was, from random weights on: what it started from may have seen others."""
+    alone = list(metadata["recipe"].get("licences", ())) == ["permissive"] and not metadata.get("start")
+    return PERMISSIVE if alone else OTHERS
 
 
 def model_card(report: Path, story: Path) -> str:

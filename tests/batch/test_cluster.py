@@ -134,7 +134,12 @@ def test_the_command_says_what_is_missing_or_too_much(images, tmp_path):
         (("--everything", "--clicks", "x.csv"), "give one of"),
         (("--clicks", "x.csv"), "There is no file x.csv"),
         (("--everything", "--score", "7"), "score=7"),
+        (("--everything", "--model", "ois-compct"), "no model called 'ois-compct'"),
+        (("--everything", "--precision", "fp17"), 'no precision "fp17"'),
+        (("--everything", "--input-size", "99999"), "input_size=99999 is out of range"),
         (("--everything", "--scheduler", "nonsense"), "no dask scheduler at nonsense"),
     ):
         result = CliRunner().invoke(main, ["batch", str(images), "-o", str(tmp_path / "out"), *more])
         assert result.exit_code == 2 and sentence in result.output, result.output
+        if "--scheduler" not in more:
+            assert not (tmp_path / "out").exists()  # so the right command may take the folder

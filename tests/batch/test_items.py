@@ -184,6 +184,8 @@ def test_sessions_that_cannot_be_are_refused(folder):
         save_session(folder / "a.json", replace(session, **change))
         with pytest.raises(InputError, match=sentence):
             session_items(planes, [folder / "a.json"], None, "ois-compact")
+    save_session(folder / "a.json", replace(session, model={"name": "finetuned"}))
+    assert session_items(planes, [folder / "a.json"], None, "tuned/finetuned.safetensors")  # called as its file is
     save_session(folder / "turned.json", session_on(IMAGE, (PlaneKey((1, 0)), 10, 10)))
     with pytest.raises(InputError, match="rows and columns exchanged"):
         session_items(planes, [folder / "turned.json"])

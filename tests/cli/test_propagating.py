@@ -116,6 +116,7 @@ def test_planes_too_large_are_refused_before_the_model_is_loaded(monkeypatch) ->
         ("is no SLICE,ROW,COL", ["-p", "1,2"]),
         ("outside", ["-p", "1,99,1"]),
         ("Nothing was found on slice 1", ["-p", "1,1,58"]),
+        ("-2 is not in the range", ["-p", "1,20,17", "--first", "-2"]),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(says, words) -> None:

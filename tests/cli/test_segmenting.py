@@ -134,6 +134,38 @@ def test_files_of_an_earlier_run_do_not_stay(here):
     assert sorted(left - {"notes.txt"}) == [line[4:] for line in result.output.splitlines()[1:]]
 
 
+def test_nothing_that_the_user_made_is_replaced_or_removed(here, stack):
+    """Above all not what is segmented, nor the depth; and a folder without an earlier run is the user's own."""
+    segment("stack.tif", "--depth-from", "max")
+    made = (here / "out" / "image.tif").read_bytes()
+    for image, more in (("out/image.tif", ()), ("image.tif", ("-o", ".")), ("range.tif", ("--depth", "out/depth.tif"))):
+        result = segment(image, *more)
+        assert (
+            result.exit_code == 2
+            and "would take the place of" in result.stderr
+            and len(result.stderr.splitlines()) == 1
+        )
+    assert (here / "out" / "image.tif").read_bytes() == made
+    np.testing.assert_array_equal(tifffile.imread("image.tif"), stack.max(axis=0))
+    assert segment("range.tif", "-o", ".").exit_code == 0
+    np.testing.assert_array_equal(tifffile.imread("image.tif"), stack.max(axis=0))
+
+
+def test_a_stack_may_be_an_ome_zarr(here, stack):
+    import zarr
+
+    group = zarr.open_group("stack.zarr", mode="w", zarr_format=2)
+    group.create_array("0", shape=stack.shape, dtype=stack.dtype)[...] = stack
+    axes = [{"name": name} for name in "zyx"]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+    assert segment("stack.tif", "--depth-from", "max").exit_code == 0
+    expected = written("mask"), written("depth")
+    result = segment("stack.zarr", "--depth-from", "max")
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(written("mask"), expected[0])
+    np.testing.assert_array_equal(written("depth"), expected[1])
+
+
 @pytest.mark.parametrize(
     ("image", "options", "words"),
     [

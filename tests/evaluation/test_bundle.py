@@ -50,6 +50,16 @@ def test_a_report_holds_tables_plots_and_pictures(found, tmp_path):
             assert pixels.shape[0] > 200 and pixels.std() > 5, name
 
 
+def test_methods_whose_files_are_called_alike_have_a_sheet_each():
+    names = bundle.sheet_names(["one/tuned.safetensors", "two/Tuned.safetensors", "sam:/w/vit", "flood-fill"])
+    assert names == [
+        "sheet-tuned.safetensors.png",
+        "sheet-2-Tuned.safetensors.png",
+        "sheet-vit.png",
+        "sheet-flood-fill.png",
+    ]
+
+
 def test_without_matplotlib_all_but_the_plots_is_written(found, tmp_path, monkeypatch):
     campaign, predictors, results = found
     monkeypatch.setitem(sys.modules, "matplotlib", None)

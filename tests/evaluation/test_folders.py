@@ -131,6 +131,20 @@ def test_a_depth_image_beside_the_photo_is_found(plain):
         open_collection(plain).read(0)
 
 
+def test_a_jpeg_holds_no_ids_and_of_one_object_what_is_above_half(plain, tmp_path):
+    disk = np.zeros((40, 60), np.uint8)
+    disk[10:30, 15:45] = 255
+    save(tmp_path / "davis" / "img" / "a.png", picture((40, 60)))
+    save(tmp_path / "davis" / "gt" / "a.jpg", disk)
+    (image,) = EvalCollection(tmp_path / "davis")
+    assert np.count_nonzero(np.asarray(Image.open(tmp_path / "davis" / "gt" / "a.jpg")) > 0) > 600  # rings
+    np.testing.assert_array_equal(image.objects[0].target, disk > 0)
+    (plain / "masks" / "a.tif").unlink()
+    save(plain / "masks" / "a.jpg", disk[8:18, 12:24])
+    with pytest.raises(InputError, match=r"a\.jpg \(a JPEG, which changes ids\)"):
+        open_collection(plain)
+
+
 def test_photographs_as_masks_are_refused(plain):
     (plain / "masks" / "a.tif").unlink()
     save(plain / "masks" / "a.png", picture())

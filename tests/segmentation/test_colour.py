@@ -159,3 +159,11 @@ def test_many_integers_are_stretched_as_few_are(dtype):
     np.testing.assert_array_equal(stretched(values, ends), rows)
     assert rows.min() == 0
     assert rows.max() == 1
+
+
+def test_what_is_no_number_is_no_number_of_the_network_where_the_overview_did_not_see_it():
+    image = np.full((8, 8, 3), 0.5, np.float32)
+    image[2, 3], image[4, 5], image[6, 7] = np.nan, np.inf, -np.inf
+    seen = Picture(image, None, False).plane()
+    assert np.isfinite(seen).all() and seen.min() >= 0 and seen.max() <= 1
+    assert (seen[2, 3].max(), seen[4, 5].min(), seen[6, 7].max()) == (0, 1, 0)

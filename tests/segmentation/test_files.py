@@ -7,11 +7,13 @@ import csv
 import numpy as np
 import pytest
 import tifffile
+import zarr
+from PIL import Image
 from skimage.io import imread, imsave
 
 from napari_ois.errors import InputError
 from napari_ois.segmentation.colour import to_plane
-from napari_ois.segmentation.files import check_target, read_image, whole_folder, write_prediction
+from napari_ois.segmentation.files import check_target, read_ids, read_image, whole_folder, write_prediction
 from napari_ois.segmentation.predictor import Predictor
 
 
@@ -129,3 +131,34 @@ def test_damaged_files_are_refused_in_one_sentence(tmp_path, name):
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="There is no file"):
         read_image(tmp_path / f"missing-{name}")
+
+
+def test_four_inks_are_no_transparency_and_grey_with_alpha_is_grey(tmp_path):
+    red = Image.new("RGB", (16, 16), (200, 30, 30))
+    red.convert("CMYK").save(tmp_path / "print.jpg", quality=95)
+    seen = read_image(tmp_path / "print.jpg")
+    assert seen.shape == (16, 16, 3) and np.abs(seen.astype(int) - (200, 30, 30)).max() < 12
+    Image.new("LA", (16, 16), (90, 255)).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.full((16, 16), 90))
+
+
+def test_a_picture_beyond_its_readers_bound_is_one_sentence(tmp_path, monkeypatch):
+    Image.new("L", (16, 16)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match="save it as a tiled TIFF or OME-Zarr"):
+        read_image(tmp_path / "a.png")
+
+
+def test_names_that_the_system_refuses_are_no_files(tmp_path):
+    """As below a folder that may not be entered, the system's answer is an error, and not that there is none."""
+    with pytest.raises(InputError, match="There is no file"):
+        read_image(tmp_path / ("x" * 300 + ".png"))
+    check_target(tmp_path / ("x" * 300))
+
+
+def test_a_folder_is_no_picture_but_a_zarr_array_of_ids_is_read(tmp_path):
+    with pytest.raises(InputError, match="is a folder, where one file is taken"):
+        read_image(tmp_path)
+    ids = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    zarr.save_array(str(tmp_path / "ids.zarr"), ids)
+    np.testing.assert_array_equal(read_ids(tmp_path / "ids.zarr"), ids)

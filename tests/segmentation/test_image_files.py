@@ -176,3 +176,14 @@ def test_a_damaged_file_is_refused_where_it_is_read(tmp_path, stack):
         open_image(tmp_path / "missing.tif")
     with pytest.raises(InputError, match="without a zarr array"):
         open_image(tmp_path)
+
+
+def test_what_a_codec_finds_damaged_is_said_in_words(tmp_path, stack):
+    path = tmp_path / "stack.zarr"
+    zarr.create_array(str(path), shape=stack.shape, chunks=(1, 130, 150), dtype="u1")[...] = stack  # zstd
+    for chunk in (path / "c" / "3").rglob("*"):
+        if chunk.is_file():
+            chunk.write_bytes(chunk.read_bytes()[:-200])
+    with pytest.raises(InputError, match="cannot be read as an image"):
+        open_image(path, [3])
+    np.testing.assert_array_equal(open_image(path, [2]).pixels, stack[2])

@@ -383,6 +383,15 @@ def test_a_mask_from_elsewhere_becomes_a_state(network):
     torch.testing.assert_close(network.previous[0], state.logits)
     large = np.ones((400, 400), bool)
     assert predictor.state_from_mask(large).view.shape == (400, 400)
+    part = np.ones((40, 40), bool)
+    for corner, shape in (((100, 200), (40, 40)), ((-10, 380), (30, 20))):  # what lies beyond the image is cut off
+        placed = np.zeros((400, 400), bool)
+        placed[max(0, corner[0]) : corner[0] + 40, corner[1] : corner[1] + 40] = True
+        assert placed.sum() == shape[0] * shape[1]
+        state = predictor.state_from_mask(part, corner=corner)
+        torch.testing.assert_close(state.logits, predictor.state_from_mask(placed).logits)
+    with pytest.raises(InputError, match="outside of the image"):
+        predictor.state_from_mask(part, corner=(500, 0))
     with pytest.raises(InputError, match="shape"):
         predictor.state_from_mask(mask[:50])
     with pytest.raises(InputError, match="empty"):

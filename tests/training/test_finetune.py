@@ -121,6 +121,12 @@ def test_too_few_images_are_refused_and_nothing_is_written(data, tmp_path, start
     assert not (tmp_path / "out").exists()
 
 
+def test_objects_that_vanish_where_windows_are_cut_count_for_nothing(data, tmp_path, start, monkeypatch):
+    monkeypatch.setattr("napari_ois.training.finetune.LONGEST", 8)
+    with pytest.raises(InputError, match=r"only 0 of 4 have any of 20 pixels or more at 8 pixels on the longest side"):
+        tuned(data, tmp_path / "out", start)
+
+
 def test_models_that_cannot_be_tuned_are_refused(data, tmp_path, start, monkeypatch):
     network, info = load_model(start)
     for change, options, error, words in (

@@ -139,7 +139,27 @@ def test_a_manifest_of_evaluation_gives_each_image_once(tmp_path):
         csv.writer(stream).writerows([names, *rows])
     (item,) = read_collection(tmp_path)
     assert (item.depth_kind, item.kind) == ("depth_mm", "instances")
-    assert sorted(np.unique(read_image(item)[1])) == [0, 7, 65535]
+    ids = read_image(item)[1]
+    assert item.objects == ("7", "255")  # named, 255 is an object, as the evaluation has it
+    np.testing.assert_array_equal(ids == 1, labels() == 7)
+    np.testing.assert_array_equal(ids == 2, labels() == 255)
+
+
+def test_a_manifest_of_evaluation_says_which_ids_are_one_object(tmp_path):
+    mask = np.repeat(np.arange(6, dtype=np.uint8), 10)[None].repeat(40, axis=0)
+    mask[0] = 255
+    save(tmp_path / "one.png", picture())
+    save(tmp_path / "mask.png", mask)
+    names = ["set", "domain", "image", "mask", "depth", "object_id", "width", "height"]
+    rows = [["a", "natural", "one.png", "mask.png", "", name, 60, 40] for name in ("1+3", "5", "5+4")]
+    with (tmp_path / "MANIFEST.csv").open("w", newline="", encoding="utf-8-sig") as stream:
+        csv.writer(stream).writerows([names, *rows])
+    (item,) = read_collection(tmp_path)
+    expected = np.array([0, 1, 0, 1, 0, 2], np.uint16)[np.minimum(mask, 5)]
+    expected[mask == 255] = 65535
+    np.testing.assert_array_equal(read_image(item)[1], expected)
+    (seen,) = EvalCollection(tmp_path)
+    np.testing.assert_array_equal(seen.objects[0].target == 1, expected == 1)
 
 
 def test_bad_folders_are_refused_in_a_sentence(tmp_path):

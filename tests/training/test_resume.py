@@ -12,7 +12,10 @@ import torch
 pytest.importorskip("cv2", reason="training needs the extra 'train'")
 
 from napari_ois.checkpoints import export, load_model
+from napari_ois.checkpoints.exporting import read_training
+from napari_ois.checkpoints.store import save_checkpoint
 from napari_ois.errors import InputError
+from napari_ois.network import build
 from napari_ois.training import trainer as training
 from napari_ois.training.batches import Phase
 from napari_ois.training.dev import FIGURES, Labelled, dev_images, is_better, measure
@@ -115,6 +118,39 @@ def test_measuring_changes_nothing_and_keeps_the_best(tmp_path, scenes, dev, mon
     name = "mask_decoder.head.conv3.bias"
     torch.testing.assert_close(model.state_dict()[name], best["average"][name])
     assert trainer(tmp_path / "watched", scenes).state.best["noc85"] == 9.0  # a resumed run does not forget it
+
+
+def test_the_best_is_sought_anew_on_other_images(tmp_path, scenes, dev, monkeypatch):
+    figures = iter([4.0, 9.0, 6.0])
+    monkeypatch.setattr(training, "measure", lambda *_: dict.fromkeys(FIGURES, 0.5) | {"noc85": next(figures)})
+    watched = trainer(tmp_path / "watched", scenes, dev=dev_images(dev))
+    watched.measure()
+    watched.save()
+    (dev / "images" / "one.npy").rename(dev / "images" / "two.npy")
+    (dev / "masks" / "one.npy").rename(dev / "masks" / "two.npy")
+    resumed = trainer(tmp_path / "watched", scenes, dev=dev_images(dev))
+    assert resumed.state.best["noc85"] == 4.0
+    for expected in (9.0, 6.0):
+        resumed.measure()
+        assert resumed.state.best["noc85"] == expected
+        assert torch.load(tmp_path / "watched" / "best.pt", weights_only=True)["dev"]["noc85"] == expected
+
+
+def test_a_training_says_what_it_started_from(tmp_path, scenes):
+    assert trainer(tmp_path / "fresh", scenes).state.start == ""
+    switches = RECIPE.switches
+    torch.manual_seed(3)
+    path = save_checkpoint(
+        build("ois-compact", **switches).state_dict(),
+        tmp_path / "own.safetensors",
+        metadata={"preset": "ois-compact", "switches": switches},
+    )
+    (tmp_path / "began").mkdir()
+    began = trainer(tmp_path / "began", scenes, start=path)
+    began.save()
+    again = trainer(tmp_path / "began", scenes)
+    assert again.state.start == began.state.start and began.state.start.startswith(f"{path} (sha256 ")
+    assert read_training(tmp_path / "began" / "last.pt")[1]["start"] == began.state.start
 
 
 def test_images_to_measure_on_hold_each_object_once(dev):

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from napari_ois.errors import InputError
+from napari_ois.training import run
 from napari_ois.training.batches import Phase
 from napari_ois.training.recipe import Recipe
 from napari_ois.training.run import made_scenes, packed_images, surface_textures, train
-from napari_ois.training.scenes import load_cache
+from napari_ois.training.scenes import load_cache, write_cache
 
 TINY = Recipe(steps=2, phases=(Phase(1.0, 64, 2),), warmup=1)
 
@@ -36,6 +37,36 @@ def test_scenes_left_half_made_are_made_again(tmp_path):
     load_cache(folder, writable=True).rgb[:] = 0
     made_scenes(folder, 2, (), workers=1)
     assert load_cache(folder).rgb.any()
+
+
+def test_more_scenes_that_were_stopped_half_way_are_made_again(tmp_path, monkeypatch):
+    folder = made_scenes(tmp_path / "scenes", 2, (), workers=1)
+
+    def stopped(path, count, **options):
+        write_cache(path, 1, **{**options, "workers": 1})
+        for name in ("rgb", "ids", "depth", "kind"):
+            found = np.load(path / f"{name}.npy")
+            np.save(path / f"{name}.npy", np.concatenate([found, np.zeros((count - 1, *found.shape[1:]), found.dtype)]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "write_cache", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        made_scenes(folder, 3, (), workers=1)
+    monkeypatch.undo()
+    made_scenes(folder, 3, (), workers=1)
+    assert all(load_cache(folder).rgb[i].any() for i in range(3))
+
+
+def test_images_whose_objects_vanish_at_the_size_of_training_are_refused_beforehand(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    spots = np.zeros((1200, 1200), np.uint8)
+    for number, (row, column) in enumerate(np.ndindex(5, 5), start=1):
+        spots[100 + 200 * row : 108 + 200 * row, 100 + 200 * column : 108 + 200 * column] = number
+    Image.fromarray(spots).save(tmp_path / "images" / "a.png")
+    Image.fromarray(spots).save(tmp_path / "masks" / "a.png")
+    with pytest.raises(InputError, match=r"of 20 pixels or more when it is shrunk to 96 pixels; cut the images"):
+        run.real_images(tmp_path, tmp_path / "cache", TINY)
 
 
 def test_scenes_with_other_surfaces_are_refused_but_not_those_of_which_nobody_knows(tmp_path):

@@ -14,10 +14,12 @@ pytest.importorskip("transformers", reason="the ViT models need the extra 'vit'"
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import PRESETS, Preset, build
 from napari_ois.network.vit import SIZES, ViTSize
+from napari_ois.training import trainer as training
 from napari_ois.training.batches import Phase
+from napari_ois.training.losses import depth_loss
 from napari_ois.training.recipe import learning_rate, recipe_for
 from napari_ois.training.scenes import write_cache
-from napari_ois.training.step import depth_inside, set_learning
+from napari_ois.training.step import Lesson, depth_inside, set_learning
 from napari_ois.training.trainer import Trainer
 
 TINY = ViTSize(
@@ -101,6 +103,24 @@ def test_a_batch_in_several_passes_teaches_the_same(tiny, weights, scenes, tmp_p
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-3, atol=1e-6, msg=name)
     assert notes[1] == pytest.approx(notes[0], rel=1e-4)
+
+
+def test_depth_teaches_the_same_in_several_passes_though_few_windows_have_any(scenes, tmp_path, monkeypatch):
+    """Real windows mostly come without depth, and the loss is a mean over those that have it."""
+    recipe = recipe_for("ois-compact", steps=1, phases=(Phase(1.0, 64, 6),), switches={"num_blocks": 1})
+
+    def only_depth(model, part, *_, **__):
+        weight = model.mask_decoder.head.conv3.bias.sum()
+        return Lesson(weight * 0, depth_loss(part.depth.nan_to_num() * 0 + weight, part.depth), 0.5, 0.5)
+
+    monkeypatch.setattr(training, "teach", only_depth)
+    notes = []
+    for passes in (1, 3):
+        trainer = Trainer(recipe, tmp_path / f"{passes}", pack=None, scenes=scenes, accumulate=passes)
+        batch = trainer.stream[0]
+        batch.depth[1:5] = torch.nan
+        notes.append(trainer._train_step(batch)["depth"])
+    assert notes[0] > 0.1 and notes[1] == pytest.approx(notes[0], rel=1e-5)
 
 
 @pytest.mark.parametrize("wrong", [{"loss": "hinge"}, {"schedule": "stairs"}, {"view": "sideways"}])

@@ -145,8 +145,8 @@ def about_layer(image: Image, plane: Plane, layer: Layer | None, *, nearer: Any,
     if np.prod(plane.shape, dtype=np.int64) > MOST_PIXELS:
         raise InputError(
             f'"{image.name}" has more than {MOST_PIXELS / 1e6:.0f} million pixels, and a map that objects are answered '
-            "with is held whole: take a part of the image, or give the depth to napari-ois segment --depth, which reads "
-            "windows of it."
+            "with is held whole: take a part of the image, or give the depth to napari-ois segment --depth, which "
+            "reads windows of it."
         )
     if layer is None:
         raise InputError(f'No other layer has one value for each pixel of "{image.name}"; add your depth as a layer.')

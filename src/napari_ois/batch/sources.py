@@ -6,6 +6,7 @@ opened and not read: what works on it reads windows.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def list_planes(source: str | Path) -> list[Plane]:
         If there is no such folder, no image in it, or the OME-Zarr cannot be read.
     """
     source = Path(source).absolute()
-    if not source.is_dir():
+    if not os.path.isdir(source):  # Path.is_dir fails below a folder that may not be entered
         raise InputError(f"There is no folder {source}; give a folder of images or an OME-Zarr.")
     if is_zarr(source):
         array, axes = open_zarr(source)

@@ -87,7 +87,8 @@ def read_training(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     -------
     state : dict of str to Tensor
     metadata : dict
-        ``preset``, ``switches``, ``steps`` done, and the whole ``recipe``.
+        ``preset``, ``switches``, ``steps`` done, the whole ``recipe``, and ``start``, what the training started
+        from, where it did not from random weights.
 
     Raises
     ------
@@ -106,6 +107,7 @@ def read_training(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "switches": recipe.get("switches", {}),
         "steps": str(content["step"]),
         "recipe": recipe,
+        **({"start": content["start"]} if content.get("start") else {}),
     }
     return content["average"], metadata
 

@@ -17,8 +17,9 @@ from napari_ois.checkpoints.registry import (
     embedded_info,
     family_of,
     file_info,
-    list_models,
+    is_path,
     trained_file,
+    unknown_model,
     user_folder,
     vit_info,
     vit_note,
@@ -69,7 +70,7 @@ def load_model(
         If it needs transformers, which is not installed.
     """
     name = str(name_or_path)
-    if isinstance(name_or_path, Path) or name.endswith(".safetensors") or "/" in name or "\\" in name:
+    if is_path(name_or_path):
         model, info = _from_file(Path(name_or_path).expanduser())
     elif name in KNOWN and KNOWN[name].embedded:
         model, info = _embedded(name)
@@ -78,10 +79,7 @@ def load_model(
     elif (own := user_folder() / f"{name}.safetensors").is_file():
         model, info = _from_file(own)
     else:
-        names = ", ".join(known.name for known in list_models())
-        raise WeightsError(
-            f"There is no model called {name!r}; choose one of {names}, or give the path of a checkpoint."
-        )
+        raise unknown_model(name)
     return model.to(device), info
 
 

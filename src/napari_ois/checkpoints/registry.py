@@ -133,6 +133,39 @@ def embedded_info(name: str) -> ModelInfo:
     )
 
 
+def is_path(name_or_path: str | Path) -> bool:
+    """Whether a model is given by its file, and not by a name."""
+    name = str(name_or_path)
+    return isinstance(name_or_path, Path) or name.endswith(".safetensors") or "/" in name or "\\" in name
+
+
+def check_model(name_or_path: str | Path) -> None:
+    """Refuse a model that could not segment on this machine, without loading it.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such model or file, or it has no weights for masks here.
+    """
+    if is_path(name_or_path):
+        info = file_info(Path(name_or_path).expanduser())
+    elif str(name_or_path) in KNOWN:
+        name = str(name_or_path)
+        info = embedded_info(name) if KNOWN[name].embedded else vit_info(name)
+    elif (own := user_folder() / f"{name_or_path}.safetensors").is_file():
+        info = file_info(own)
+    else:
+        raise unknown_model(str(name_or_path))
+    if not info.available:
+        raise WeightsError(info.note)
+
+
+def unknown_model(name: str) -> WeightsError:
+    """What to say of a name that no model has."""
+    names = ", ".join(known.name for known in list_models())
+    return WeightsError(f"There is no model called {name!r}; choose one of {names}, or give the path of a checkpoint.")
+
+
 def vit_info(name: str) -> ModelInfo:
     """Describe a ViT preset: trained weights in the user's folder, else its depth half at most."""
     known = KNOWN[name]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from napari_ois.cli.everything import everything_options
-from napari_ois.cli.parts import compile_option, model_options, progress_bar
+from napari_ois.cli.parts import check_answering, compile_option, model_options, progress_bar
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def batch(
     from napari_ois.segmentation.files import check_target
 
     check_target(output)
+    check_answering(model, precision, input_size, here=scheduler is None)
     items = _items(source, clicks, sessions, (target, model), options if everything_ else None)
     results = Results(output)
     results.begin(

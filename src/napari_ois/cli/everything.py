@@ -72,17 +72,20 @@ def everything(
     where smaller objects lie over larger ones, and labels.csv: score, stability, votes, area, box and prompt.
     An image of more than 67 million pixels (8192 x 8192) is refused.
     """
+    import numpy as np
+
     from napari_ois.annotation.export import write_labels_tiff
     from napari_ois.segmentation.candidates import candidates_csv, paint_candidates
     from napari_ois.segmentation.everything import check_size, propose
-    from napari_ois.segmentation.files import check_target, read_image, whole_folder
-    from napari_ois.segmentation.image_files import open_image
+    from napari_ois.segmentation.files import check_inputs, check_target, whole_folder
+    from napari_ois.segmentation.image_files import open_file, open_image
 
     check_target(output)
+    check_inputs(output, (image, depth), ("labels.tif", "labels.csv"))
     how = looking(options)
     scene = open_image(image, plane, channel_axis)
     check_size(scene.shape)
-    near = None if depth is None else read_image(depth)
+    near = None if depth is None else np.asarray(open_file(depth)[0][0])
     with spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size, compiled)
         predictor.set_image(scene.pixels, channel_axis=scene.channel_axis, depth=near)

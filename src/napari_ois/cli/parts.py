@@ -117,6 +117,27 @@ def compile_option(command: Any) -> Any:
     )(command)
 
 
+def check_answering(model: str, precision: str, input_size: int | str | None, *, here: bool) -> None:
+    """Refuse a model and settings that would fail for each image, before any is begun.
+
+    Parameters
+    ----------
+    model, precision, input_size
+        Values of :func:`model_options`.
+    here : bool
+        Whether this machine's models are those that answer.
+    """
+    from napari_ois.checkpoints.registry import check_model
+    from napari_ois.segmentation.placement import check_precision
+    from napari_ois.segmentation.quality import checked_input_size
+
+    check_precision(precision)
+    if isinstance(input_size, int):
+        checked_input_size(input_size)
+    if here:
+        check_model(model)
+
+
 def load_predictor(
     model: str, device: str, precision: str, input_size: int | str | None, compiled: bool = False
 ) -> Predictor:

@@ -39,8 +39,8 @@ class SliceRowColumn(click.ParamType):
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Folder to write into.")
 @click.option("--axis", default=0, show_default=True, help="Axis that the slices follow each other on.")
 @click.option("--channel-axis", type=int, help="Axis that holds the channels.")
-@click.option("--first", type=int, help="First slice that the object may lie on; by default the stack's.")
-@click.option("--last", type=int, help="Last slice that it may lie on; by default the stack's.")
+@click.option("--first", type=click.IntRange(0), help="First slice that the object may lie on; by default the stack's.")
+@click.option("--last", type=click.IntRange(0), help="Last slice that it may lie on; by default the stack's.")
 @model_options
 @compile_option
 @click.pass_context
@@ -68,11 +68,12 @@ def propagate(
     """
     from napari_ois.annotation import StackObject
     from napari_ois.annotation.stack_answers import SliceAnswers, check_planes
-    from napari_ois.segmentation.files import check_target
+    from napari_ois.segmentation.files import check_inputs, check_target
     from napari_ois.segmentation.stack_files import open_stack
     from napari_ois.segmentation.stack_planes import StackPlanes
 
     check_target(output)
+    check_inputs(output, (stack,), ("labels.tif", "slices.csv", "session.json"))
     planes = StackPlanes.of(open_stack(stack, axis), axis, channel_axis)
     check_planes(planes.shape)
     clicks = _clicks_by_slice(ctx.meta["order"], positive, negative, planes)

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 LEFT_FROM_EARLIER = ("order_negative_*.tif", "depth_known.tif", "image.tif", "region.json")
 """Files of an earlier run in the same folder that would contradict this one where it writes none."""
 
+WRITTEN = (
+    "mask.tif", "probability.tif", "depth.tif", "order_positive.tif", "clicks.csv", "overview.png", *LEFT_FROM_EARLIER,
+)  # fmt: skip
+"""What is written, or removed."""
+
 
 @click.command(cls=InOrder)
 @click.argument("image", type=click.Path(path_type=Path))
@@ -67,9 +72,11 @@ def segment(
     size all the same; the other files lie on the region that region.json tells.
     """
     from napari_ois.annotation.replay import Replay
+    from napari_ois.segmentation.files import check_inputs
     from napari_ois.segmentation.frame_files import on_cells
 
     given = Given.take(ctx.meta["order"], options)
+    check_inputs(output, (image, options["depth"]), WRITTEN)
     prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision, plane)
     with progress_bar(4, "segment") as step, spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size, compiled)
@@ -140,7 +147,7 @@ def _write(
     from napari_ois.segmentation.frame_files import on_cells, write_region, write_whole_mask
     from napari_ois.segmentation.results import plane_under
 
-    with whole_folder(output, stale=LEFT_FROM_EARLIER) as staging:
+    with whole_folder(output, stale=_stale(output)) as staging:
         write_prediction(staging, plane_under(prediction), prediction)
         if prediction.state.frame is not None:
             write_whole_mask(staging / "mask.tif", prediction, image_shape)
@@ -151,6 +158,14 @@ def _write(
         if made_from_stack:
             tifffile.imwrite(staging / "image.tif", _writable(scene.pixels), compression="zlib")
         return sorted(output / file.name for file in staging.iterdir())
+
+
+def _stale(output: Path) -> list[str]:
+    """Which files there an earlier run has left: without the files that it always writes, they are the user's own."""
+    if not all((output / name).is_file() for name in ("clicks.csv", "mask.tif", "overview.png")):
+        return []
+    made = (output / "depth_known.tif").is_file()
+    return [name for name in LEFT_FROM_EARLIER if name != "image.tif" or made]
 
 
 def _writable(pixels: Any) -> Any:

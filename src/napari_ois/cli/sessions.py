@@ -16,7 +16,7 @@ from napari_ois.cli.parts import compile_option, load_predictor, model_options, 
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from napari_ois.annotation.playback import Played
     from napari_ois.annotation.session_file import Session
@@ -60,7 +60,7 @@ def replay(
     from napari_ois.annotation.session_file import load_session
     from napari_ois.annotation.signature import ImageSignature
     from napari_ois.batch.large_labels import paint_played
-    from napari_ois.segmentation.files import check_target
+    from napari_ois.segmentation.files import check_inputs, check_target
     from napari_ois.segmentation.image_files import open_file
     from napari_ois.segmentation.order_files import read_maps
 
@@ -69,6 +69,9 @@ def replay(
     objects = saved.accepted
     if not objects:
         raise InputError(f"{session} holds no accepted object; there is nothing to make again.")
+    targets = dict.fromkeys(obj.accepted.target for obj in objects if obj.accepted is not None)
+    written = [f"{name}{suffix}" for name in _file_names(targets) for suffix in (".tif", ".csv")]
+    check_inputs(output, (image, *depth), written)
     levels, _ = open_file(image)
     if not force and not saved.image.same_image(ImageSignature.of(levels[0])):
         raise InputError(f"{image} is not the image of {session} (its pixels differ); add --force to go on with it.")
@@ -174,7 +177,7 @@ class _Model:
             name = str(then.get("name") or name)
         if not given("precision"):
             precision = str(then.get("precision") or precision)
-        if input_size is None and isinstance(then.get("input_size"), int | str):  # words, in older sessions
+        if not given("input_size") and isinstance(then.get("input_size"), int | str):  # words, in older sessions
             input_size = then["input_size"]
         return cls(name, precision, input_size)
 
@@ -228,19 +231,25 @@ def _write(output: Path, saved: Session, played: list[Played], arrays: dict[str,
 
     now = [replace(one.obj, accepted=replace(one.accepted, written=one.written)) for one in played]
     size = saved.pixel_size
-    taken: set[str] = set()
     with whole_folder(output) as folder:
-        for target, array in arrays.items():
-            name = stem = re.sub(r"[^\w .-]", "_", target).strip(". ") or "labels"
-            count = 1
-            while name.casefold() in taken:  # two sets of labels may differ in what a file's name cannot say
-                count += 1
-                name = f"{stem}_{count}"
-            taken.add(name.casefold())
+        for name, array, target in zip(_file_names(arrays), arrays.values(), arrays, strict=True):
             fits = size if size is not None and len(size) == len(array.shape) else None
             write_labels(folder / f"{name}.tif", array, fits, saved.unit)
             table = features(now, target, pixel_size=fits, unit=saved.unit)
             (folder / f"{name}.csv").write_text(to_csv(table), encoding="utf-8")
+
+
+def _file_names(targets: Iterable[str]) -> list[str]:
+    """Names of the files of labels, without suffix; what a file's name cannot say of two targets, a number does."""
+    found: list[str] = []
+    for target in targets:
+        name = stem = re.sub(r"[^\w .-]", "_", target).strip(". ") or "labels"
+        count = 1
+        while name.casefold() in {other.casefold() for other in found}:
+            count += 1
+            name = f"{stem}_{count}"
+        found.append(name)
+    return found
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -116,15 +116,26 @@ def write_report(
             draw_plots(summaries, results, staging)
         except InputError as error:
             left_out.append(str(error))
-        for number, method in enumerate(campaign.methods):
+        names = sheet_names([method.name for method in campaign.methods])
+        for number, (method, name) in enumerate(zip(campaign.methods, names, strict=True)):
             sheet = draw_sheet(
                 predictors[number],
                 campaign.collection,
                 results[method.name],
                 measured_depth=campaign.measured_depth,
             )
-            sheet.save(staging / f"sheet-{file_name(method.name)}.png")
+            sheet.save(staging / name)
     return left_out
+
+
+def sheet_names(methods: Sequence[str]) -> list[str]:
+    """Names of the methods' contact sheets; two that would be called alike bear their numbers too."""
+    found: list[str] = []
+    for number, method in enumerate(methods, start=1):
+        name = f"sheet-{file_name(method)}.png"
+        taken = {other.casefold() for other in found}
+        found.append(f"sheet-{number}-{file_name(method)}.png" if name.casefold() in taken else name)
+    return found
 
 
 def file_name(method: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_ois.errors import InputError
 from napari_ois.evaluation.samples import Entry
-from napari_ois.evaluation.targets import BinaryTarget, LabelTarget, ignored_ids, read_labels
+from napari_ois.evaluation.targets import BinaryTarget, LabelTarget, ignored_ids, is_lossy, read_labels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".npy")
 HQSEG_VALIDATION = {
@@ -57,6 +57,8 @@ def list_plain(folder: Path) -> list[Entry]:
     pairs = _pair(folder, "images", "masks")
     depths = _depths(folder)
     check_files(pairs, folder, depths.values())
+    lossy = [f"{mask.relative_to(folder)} (a JPEG, which changes ids)" for _, mask in pairs if is_lossy(mask)]
+    refuse(lossy, folder)
     entries = []
     for image, mask in pairs:
         ids = np.unique(read_labels(mask))

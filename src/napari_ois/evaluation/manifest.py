@@ -47,7 +47,7 @@ def list_manifest(folder: Path) -> list[Entry]:
 
 
 def _read_rows(manifest: Path) -> list[dict[str, str]]:
-    with manifest.open(newline="", encoding="utf-8") as stream:
+    with manifest.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
         if missing:

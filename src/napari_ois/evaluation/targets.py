@@ -53,7 +53,7 @@ class LabelTarget:
 
 @dataclass(frozen=True)
 class BinaryTarget:
-    """A mask of one object: every pixel that is not black in any colour."""
+    """A mask of one object: every pixel that is not black in any colour; see :func:`is_object`."""
 
     path: Path
 
@@ -63,7 +63,7 @@ class BinaryTarget:
         if mask.ndim == 3:
             mask = mask[..., : 1 if mask.shape[2] == 2 else 3].max(axis=2)
         _check_size(mask, shape, self.path)
-        target = (mask > 0).astype(np.uint8)
+        target = is_object(mask, self.path).astype(np.uint8)
         if not target.any():
             raise InputError(f"{self.path} holds no object: it is black all over.")
         return target
@@ -152,6 +152,16 @@ def check_labels(labels: np.ndarray, path: Path) -> None:
     """Refuse what is no label map."""
     if labels.ndim != 2 or labels.dtype.kind not in "ui":
         raise InputError(f"{path} is no label map: it must have one channel of whole numbers.")
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether a file's format changes values."""
+    return path.suffix.lower() in (".jpg", ".jpeg")
+
+
+def is_object(mask: np.ndarray, path: Path) -> np.ndarray:
+    """Which pixels of a mask of one object belong to it: all above 0; of a JPEG, which blurs outlines, above half."""
+    return mask > (mask.max() / 2 if is_lossy(path) else 0)
 
 
 def ignored_label(dtype: Any) -> int:

@@ -110,7 +110,10 @@ class Picture:
             return mix([stretched(part[..., index], ends) for index, ends in enumerate(ranges)])
         if part.dtype == np.uint8 and self.ranges is None:
             return part.astype(np.float32) / np.float32(255)
-        values = part.astype(np.float32) if self.ranges is None else stretched(part, self.ranges[0])
+        if self.ranges is None:  # the overview of a large image may not have seen what is no number
+            values = np.nan_to_num(part.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0)
+        else:
+            values = stretched(part, self.ranges[0])
         return values if values.ndim == 3 else np.broadcast_to(values[..., None], (*values.shape, 3))
 
 

@@ -10,8 +10,10 @@ import csv
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,17 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_ois.errors import InputError
+from napari_ois.segmentation.ome_zarr import is_zarr, open_zarr
 from napari_ois.segmentation.overview import draw_overview
 from napari_ois.segmentation.prediction import Prediction
+
+UNREADABLE = (
+    OSError, ValueError, EOFError, IndexError, RuntimeError, NotImplementedError, zlib.error, tifffile.TiffFileError,
+)  # fmt: skip
+"""What the readers raise at a damaged file, or one that they do not know; RuntimeError is that of zarr's codecs."""
+
+_AS = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "LA": "L", "La": "L", "PA": "RGBA"}
+"""Modes of pictures that other programs take for something else, and what they are read as."""
 
 
 def read_image(path: str | Path) -> NDArray[Any]:
@@ -33,23 +44,43 @@ def read_image(path: str | Path) -> NDArray[Any]:
         If there is no such file or it cannot be read as an image.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"There is no file {path}; check the name.")
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder, where one file is taken; give a file.")
+    if not os.path.isfile(path):  # and not Path.is_file, which fails below a folder that may not be entered
+        raise InputError(f"There is no file {path} that may be read; check the name.")
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
             return tifffile.imread(path)
         if path.suffix.lower() == ".npy":
             return np.load(path, allow_pickle=False)
-        from skimage.io import imread
-
-        return np.asarray(imread(path))
-    except (OSError, ValueError, SyntaxError, EOFError, tifffile.TiffFileError) as error:
+        return _read_picture(path)
+    except (*UNREADABLE, SyntaxError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{path} cannot be read as an image ({reason}).") from error
 
 
+def _read_picture(path: Path) -> NDArray[Any]:
+    """PNG, JPEG and others as grey, RGB or RGBA: four inks are no RGBA, and grey with alpha is grey."""
+    from PIL import Image, UnidentifiedImageError
+    from skimage.io import imread
+
+    try:
+        with Image.open(path) as picture:
+            if picture.mode in _AS:
+                return np.asarray(picture.convert(_AS[picture.mode]))
+    except UnidentifiedImageError:
+        pass  # scikit-image may know it
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"{path} is too large for its format ({error}); save it as a tiled TIFF or OME-Zarr."
+        ) from error
+    return np.asarray(imread(path))
+
+
 def read_ids(path: str | Path) -> NDArray[Any]:
     """:func:`read_image` of ids: of a picture with a palette the indices, not the colours that they stand for."""
+    if is_zarr(Path(path)):
+        return np.asarray(open_zarr(Path(path))[0])
     ids = read_image(path)
     if ids.ndim == 3 and Path(path).suffix.lower() in (".png", ".bmp"):
         from PIL import Image
@@ -69,11 +100,36 @@ def check_target(target: str | Path) -> None:
         If the target, or the nearest folder above it that exists, is a file or may not be written.
     """
     target = Path(target).absolute()
-    nearest = next(path for path in (target, *target.parents) if path.exists())
+    # os.path says no below a folder that may not be entered, where Path.exists fails
+    nearest = next(path for path in (target, *target.parents) if os.path.exists(path))
     if not nearest.is_dir():
         raise InputError(f"{nearest} is a file; give a folder to write into.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"{nearest} may not be written; choose another folder.")
+
+
+def check_inputs(target: str | Path, inputs: Iterable[str | Path | None], names: Sequence[str]) -> None:
+    """Refuse to write results over what they are made from.
+
+    Parameters
+    ----------
+    target : path
+        Folder of the results.
+    inputs : iterable of path or None
+    names : sequence of str
+        Patterns of the names of files that are written into the folder, or removed from it.
+
+    Raises
+    ------
+    InputError
+        If an input lies in the folder under such a name.
+    """
+    folder = Path(target).resolve()
+    for path in inputs:
+        if path is None or (file := Path(path).resolve()).parent != folder:
+            continue
+        if any(fnmatch(file.name.casefold(), pattern.casefold()) for pattern in names):
+            raise InputError(f"The results would take the place of {path}; choose another folder than {target}.")
 
 
 @contextmanager

@@ -7,8 +7,8 @@ windows. Other formats, and an ordinary plane of any, are read whole.
 from __future__ import annotations
 
 import math
+import os
 import weakref
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,9 @@ from numpy.typing import NDArray
 
 from napari_ois.errors import InputError
 from napari_ois.segmentation.colour import check_plane
-from napari_ois.segmentation.files import read_image
+from napari_ois.segmentation.files import UNREADABLE, read_image
 from napari_ois.segmentation.lazy_plane import LazyPlane, is_large, sides_of
 from napari_ois.segmentation.ome_zarr import is_zarr, open_levels
-
-UNREADABLE = (OSError, ValueError, EOFError, IndexError, zlib.error, NotImplementedError, tifffile.TiffFileError)
-"""What the readers raise at a damaged file, or one that they do not know."""
 
 
 class FileArray:
@@ -112,15 +109,15 @@ def open_file(path: str | Path) -> tuple[list[Any], list[str] | None]:
         If there is no such file, or it cannot be read as an image.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir fails below a folder that may not be entered
         if not is_zarr(path):
             raise InputError(f"{path} is a folder without a zarr array; give an image, or an OME-Zarr.")
         levels, axes = open_levels(path)
         return [FileArray(path, level) for level in levels], axes
     try:
-        if path.suffix.lower() == ".npy" and path.is_file():
+        if path.suffix.lower() == ".npy" and os.path.isfile(path):
             return [FileArray(path, np.load(path, mmap_mode="r", allow_pickle=False))], None
-        if path.suffix.lower() in (".tif", ".tiff") and path.is_file():
+        if path.suffix.lower() in (".tif", ".tiff") and os.path.isfile(path):
             return _open_tiff(path), None
     except UNREADABLE:
         pass  # read_image says in words what is wrong, or can read it after all

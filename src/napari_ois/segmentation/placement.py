@@ -80,6 +80,12 @@ def choose_device(device: str) -> torch.device:
     return wanted
 
 
+def check_precision(precision: str) -> None:
+    """InputError for a name that no precision has."""
+    if precision not in PRECISIONS:
+        raise InputError(f'There is no precision "{precision}"; use one of {", ".join(PRECISIONS)}.')
+
+
 def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     """Resolve a precision: auto is half on CUDA, fp32 elsewhere; half is bf16 or else fp16.
 
@@ -88,8 +94,7 @@ def choose_precision(precision: str, device: torch.device) -> torch.dtype:
     InputError
         If there is no such precision, or half precision is asked for on MPS.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f'There is no precision "{precision}"; use one of {", ".join(PRECISIONS)}.')
+    check_precision(precision)
     if precision == "fp32" or (precision == "auto" and device.type != "cuda"):
         return torch.float32
     if device.type == "mps":

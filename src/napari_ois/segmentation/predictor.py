@@ -142,7 +142,9 @@ class Predictor:
         runner.listen(self._forget)
 
     def keep_embeddings(self, cache: EmbeddingCache | str | Path) -> None:
-        """Keep embeddings from now on, for twins too; InputError for a network in memory, whose weights may change."""
+        """Keep embeddings from now on, for twins too; InputError or WeightsError where the weights have no hash."""
+        if self._info is not None and not self._info.available:
+            raise WeightsError(self._info.note)
         if self._info is None or not self._info.sha256:
             raise InputError("Embeddings are kept for a model loaded by its name or from a file only.")
         kept = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)

@@ -109,15 +109,28 @@ def sure_of(
 ) -> tuple[torch.Tensor, View]:
     """Logits that say a given (h, w) mask at a place of the image, on the CPU, and the view that they are in."""
     view = scene.whole.view
-    if mask.shape != scene.shape:
-        part, mask = mask, np.zeros(scene.shape, bool)
-        mask[corner[0] : corner[0] + part.shape[0], corner[1] : corner[1] + part.shape[1]] = part
+    if mask.shape != scene.shape or corner != (0, 0):
+        mask = _placed(mask, corner, scene.shape)
+        if not mask.any():
+            raise InputError("The mask lies outside of the image; check its corner.")
     if close_up is not None:
         rows, columns = np.nonzero(mask)
         inside = np.array([[rows[0], columns[0]]], np.float32)
         view = close_up.closer(mask, view, inside, scene.shape) or view
     size = scene.look(view).geometry.input_shape
     return _sure(mask[view.rows, view.columns], size), view
+
+
+def _placed(part: NDArray[np.bool_], corner: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask of the image's size with a part at its place; what lies beyond the image is cut off."""
+    mask = np.zeros(shape, bool)
+    here, there = [], []
+    for start, length, side in zip(corner, part.shape, shape, strict=True):
+        first, last = max(0, start), min(side, start + length)
+        here.append(slice(first, max(first, last)))
+        there.append(slice(first - start, max(first, last) - start))
+    mask[tuple(here)] = part[tuple(there)]
+    return mask
 
 
 def sure_of_part(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-import zlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_ois.errors import InputError
-from napari_ois.segmentation.files import read_image
+from napari_ois.segmentation.files import UNREADABLE, read_image
+from napari_ois.segmentation.image_files import open_file
+from napari_ois.segmentation.ome_zarr import is_zarr
 
 
 class TiffPages:
@@ -41,7 +43,7 @@ class TiffPages:
     def _page(self, index: int) -> NDArray[Any]:
         try:
             read = tifffile.imread(self._path, key=index)
-        except (OSError, ValueError, IndexError, zlib.error) as error:
+        except UNREADABLE as error:
             raise InputError(f"{self._path} cannot be read as a stack ({error}).") from error
         if read.shape != self.shape[1:]:
             raise InputError(f"{self._path} cannot be read as a stack (its pages have changed).")
@@ -51,8 +53,8 @@ class TiffPages:
 def open_stack(path: str | Path, axis: int = 0) -> Any:
     """Open a stack for reading plane by plane along an axis.
 
-    Uncompressed TIFF and ``.npy`` files are mapped into memory; of other TIFF files one page after the other is
-    read, as long as the pages follow the axis. Everything else is read whole.
+    Zarr and OME-Zarr are read in pieces, uncompressed TIFF and ``.npy`` files are mapped into memory; of other TIFF
+    files one page after the other is read, as long as the pages follow the axis. Everything else is read whole.
 
     Parameters
     ----------
@@ -70,11 +72,13 @@ def open_stack(path: str | Path, axis: int = 0) -> Any:
         If there is no such file or it cannot be read as an image.
     """
     path = Path(path)
+    if is_zarr(path):
+        return open_file(path)[0][0]
     suffix = path.suffix.lower()
     try:
-        if suffix == ".npy" and path.is_file():
+        if suffix == ".npy" and os.path.isfile(path):
             return np.load(path, mmap_mode="r", allow_pickle=False)
-        if suffix in (".tif", ".tiff") and path.is_file():
+        if suffix in (".tif", ".tiff") and os.path.isfile(path):
             with tifffile.TiffFile(path) as tiff:
                 series = tiff.series[0]
                 if series.dataoffset is not None and series.keyframe.is_memmappable:
@@ -82,6 +86,6 @@ def open_stack(path: str | Path, axis: int = 0) -> Any:
                 pages = len(series.pages) == len(tiff.pages) == series.shape[0]
                 if axis == 0 and pages and series.shape[1:] == series.keyframe.shape:
                     return TiffPages(path, series.shape, series.dtype)
-    except (OSError, ValueError, EOFError, IndexError, tifffile.TiffFileError):
+    except UNREADABLE:
         pass  # read_image says in words what is wrong, or can read it after all
     return read_image(path)

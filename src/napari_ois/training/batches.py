@@ -20,10 +20,10 @@ from torch.utils.data import Dataset
 from napari_ois.errors import InputError
 from napari_ois.training.packing import load_pack
 from napari_ois.training.scenes import SceneCache, load_cache
-from napari_ois.training.windows import WHOLE_IMAGE, NoObject, Window, sample_whole, sample_window
+from napari_ois.training.windows import MIN_POSITIVE, WHOLE_IMAGE, NoObject, Window, sample_whole, sample_window
 
-_DRAWS = 20
-"""Images without a usable object are drawn again, this often."""
+_DRAWS = 200
+"""Images without a usable object are drawn again, this often: in a folder most of whose fields are empty, too."""
 
 _WINDOW = 4
 """What a window's generator is for, beside the seed and the step's number; the lesson's are 1 to 3."""
@@ -239,7 +239,10 @@ class BatchStream(Dataset[Batch]):
                 return self._made(rng, size, tight)
             except NoObject:
                 continue
-        raise InputError("No usable object was found in twenty images; check the training data.")
+        raise InputError(
+            f"No object that shows {MIN_POSITIVE} pixels or more was found in {_DRAWS} images drawn; check the "
+            "training data."
+        )
 
     def _real(self, rng: np.random.Generator, size: int, tight: float) -> Window:
         assert self._pack is not None

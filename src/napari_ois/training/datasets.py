@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from napari_ois.errors import InputError
-from napari_ois.evaluation.targets import ignored_ids
+from napari_ois.evaluation.targets import ignored_ids, is_object
 from napari_ois.segmentation.colour import to_plane
 from napari_ois.segmentation.files import read_image as open_image
 
@@ -41,6 +41,7 @@ _COLUMNS = (
 # Kinds that grow with the distance; their inverse is the order that we want, in whatever unit.
 _DISTANCE_KINDS = {"depth_mm", "depth_0.1mm"}
 _NEARNESS_KINDS = {"disparity_px"}
+_PICTURE = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 # What a manifest of evaluation leaves out.
 _OF_EVALUATION = {"depth_kind": "depth_mm", "kind": "instances", "union_ok": "0", "licence_class": "unstated"}
 
@@ -65,6 +66,9 @@ class TrainImage:
         "packed": ids of 8 or 16 bits whose highest value is ignored, as manifests have them; "ids": any whole
         numbers, ignored as :func:`napari_ois.evaluation.targets.ignored_ids` says; "binary": any value above 0
         is the one object.
+    objects : tuple of str
+        Objects that a manifest of evaluation names, "3", or "1+2" for ids that are one object together; empty =
+        every id is one.
     """
 
     image: Path
@@ -78,6 +82,7 @@ class TrainImage:
     width: int
     height: int
     mask_kind: str = "packed"
+    objects: tuple[str, ...] = ()
 
 
 def read_manifest(folder: str | Path) -> list[TrainImage]:
@@ -92,7 +97,8 @@ def read_manifest(folder: str | Path) -> list[TrainImage]:
     -------
     list of TrainImage
         One entry a row, in the manifest's order; every file that it names exists. A manifest of evaluation,
-        with one row an object (`object_id`), gives one entry an image; its depth is in millimetres.
+        with one row an object (`object_id`), gives one entry an image, with its objects; its depth is in
+        millimetres.
 
     Raises
     ------
@@ -103,7 +109,7 @@ def read_manifest(folder: str | Path) -> list[TrainImage]:
     manifest = folder / "MANIFEST.csv"
     if not manifest.is_file():
         raise InputError(f"There is no {manifest}; give the folder that holds MANIFEST.csv.")
-    with manifest.open(newline="", encoding="utf-8") as stream:
+    with manifest.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         names = reader.fieldnames or ()
         extra = {k: v for k, v in _OF_EVALUATION.items() if k not in names} if "object_id" in names else {}
@@ -111,7 +117,12 @@ def read_manifest(folder: str | Path) -> list[TrainImage]:
         if missing:
             raise InputError(f"{manifest} lacks the columns {', '.join(missing)}.")
         items = [_parse_row(folder, manifest, reader.line_num, {**extra, **row}) for row in reader]
-    return items if "object_id" not in names else list({item.image: item for item in items}.values())
+    if "object_id" not in names:
+        return items
+    named: dict[Path, list[str]] = {}
+    for item in items:
+        named.setdefault(item.image, []).extend(item.objects)
+    return [replace(item, objects=tuple(named[path])) for path, item in {i.image: i for i in items}.items()]
 
 
 def _parse_row(folder: Path, manifest: Path, line: int, row: dict[str, str]) -> TrainImage:
@@ -148,6 +159,7 @@ def _parse_row(folder: Path, manifest: Path, line: int, row: dict[str, str]) -> 
         licence_class=row["licence_class"],
         width=width,
         height=height,
+        objects=(row["object_id"],) if row.get("object_id") else (),
     )
 
 
@@ -192,10 +204,10 @@ def read_image(item: TrainImage) -> tuple[np.ndarray, np.ndarray, np.ndarray | N
     if item.mask_kind != "packed":
         return (*read_pair(item), None)
     shape = (item.height, item.width)
-    rgb = _as_seen(_decode(item.image, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH, shape))
+    rgb = _as_seen(_decode(item.image, _PICTURE, shape))
     ids = np.zeros(shape, np.uint16)
     if item.mask is not None:
-        ids = ids_from_mask(_decode(item.mask, cv2.IMREAD_UNCHANGED, shape), item.mask)
+        ids = ids_from_mask(_decode(item.mask, cv2.IMREAD_UNCHANGED, shape), item.mask, item.objects)
     if item.depth is None:
         return rgb, ids, None
     depth = _decode(item.depth, cv2.IMREAD_UNCHANGED, shape)
@@ -229,7 +241,7 @@ def read_pair(item: TrainImage) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(f"{item.mask} has the size {labels.shape}, but its image {plane.shape[:2]} (rows, columns).")
     rgb = _in_bytes(plane)
     if item.mask_kind == "binary":
-        return rgb, (labels > 0).astype(np.uint16)
+        return rgb, is_object(labels, item.mask).astype(np.uint16)
     values, places = np.unique(labels, return_inverse=True)
     if np.count_nonzero(values > 0) >= IGNORE_ID:
         raise InputError(f"{item.mask} holds more than {IGNORE_ID - 1} objects; cut the image into parts.")
@@ -277,7 +289,9 @@ def _read_labels(path: Path) -> np.ndarray:
 
 
 def _decode(path: Path, flags: int, shape: tuple[int, int]) -> np.ndarray:
-    array = cv2.imread(str(path), flags)
+    # By its bytes: OpenCV opens no path with umlauts on Windows. Turned by its tag, a picture would leave its mask.
+    content = np.fromfile(path, np.uint8)
+    array = cv2.imdecode(content, flags) if content.size else None
     if array is None:
         raise InputError(f"{path} cannot be read as an image; it may be damaged.")
     if array.shape[:2] != shape:
@@ -285,15 +299,35 @@ def _decode(path: Path, flags: int, shape: tuple[int, int]) -> np.ndarray:
     return array
 
 
-def ids_from_mask(mask: np.ndarray, path: Path) -> np.ndarray:
-    """Bring an 8- or 16-bit label map to uint16 ids with the one ignore value 65535."""
+def ids_from_mask(mask: np.ndarray, path: Path, objects: Sequence[str] = ()) -> np.ndarray:
+    """Bring an 8- or 16-bit label map to uint16 ids with the one ignore value 65535.
+
+    Parameters
+    ----------
+    mask : (H, W) uint8 or uint16
+    path : Path
+        Named in errors.
+    objects : sequence of str
+        Objects that are named, as :class:`TrainImage` has them, become 1, 2, ...; the rest is background. One that
+        has pixels of another before it is left out, since an id can be of one object only.
+    """
     if mask.ndim != 2 or mask.dtype not in (np.uint8, np.uint16):
         raise InputError(f"{path} is no label map: it must have one channel of 8 or 16 bits.")
-    if mask.dtype == np.uint16:
-        return mask
-    ids = mask.astype(np.uint16)
-    ids[mask == 255] = IGNORE_ID
-    return ids
+    ids = mask if mask.dtype == np.uint16 else np.where(mask == 255, np.uint16(IGNORE_ID), mask.astype(np.uint16))
+    if not objects:
+        return ids
+    named, number = np.where(ids == IGNORE_ID, ids, np.uint16(0)), 0
+    taken: set[int] = set()
+    for one in objects:
+        try:
+            members = {int(part) for part in one.split("+")}
+        except ValueError as error:
+            raise InputError(f"{one!r} is no object id of {path}.") from error
+        if not members & taken:
+            number += 1
+            named[np.isin(mask, list(members))] = number
+            taken |= members
+    return named
 
 
 def nearness(depth: np.ndarray, *, distance: bool) -> np.ndarray:

@@ -6,6 +6,7 @@ training that is measured on the way and one that is not see the same.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def _is_for_evaluation(folder: Path) -> bool:
     """Whether it has one object a row, or is one of the published sets."""
     manifest = folder / MANIFEST
     if manifest.is_file():
-        with manifest.open(encoding="utf-8") as stream:
+        with manifest.open(encoding="utf-8-sig") as stream:
             return "object_id" in stream.readline()
     return any(form.matches(folder) for form in FORMS if form.name in ("HQSeg-44K", "DAVIS"))
 
@@ -99,6 +100,17 @@ def measure(
     results = evaluate(predictor, images, max_clicks=MAX_CLICKS, progress=progress)
     means = summarize(results)["mean_over_sets"]
     return {name: float(means[name]) for name in FIGURES}
+
+
+def identity_of(images: Iterable[EvalImage]) -> str:
+    """A hash of the names of images and objects, by which figures on others can be told apart; empty if unknown."""
+    if isinstance(images, EvalCollection):
+        names = [f"{entry.set} {entry.image} {entry.object}" for entry in images.entries]
+    elif isinstance(images, Labelled):
+        names = [f"{images.items[at].set} {images.items[at].image.name} {i}" for at, i in images.chosen]
+    else:
+        return ""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def is_better(new: Mapping[str, float], old: Mapping[str, float] | None) -> bool:

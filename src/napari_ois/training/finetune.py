@@ -29,7 +29,9 @@ from napari_ois.training.dev import Labelled, is_better, measure, object_ids
 from napari_ois.training.folders import read_collection
 from napari_ois.training.memory import kept_memory
 from napari_ois.training.recipe import Recipe
-from napari_ois.training.tuning import recipe_of, tune
+from napari_ois.training.sources import shrink
+from napari_ois.training.tuning import LONGEST, recipe_of, tune
+from napari_ois.training.windows import MIN_POSITIVE
 
 GOOD, BAD = "finetuned.safetensors", "finetuned-not-better.safetensors"
 """Names of the checkpoint, by what the kept-back images say."""
@@ -50,7 +52,8 @@ class FinetuneReport:
     better : bool
         Whether fewer clicks are needed; see :func:`napari_ois.training.dev.is_better`.
     before, after : dict
-        Means over the kept-back objects: ``noc85`` and ``noc90``, clicks needed for an IoU of 85 and 90 %
+        Means over the kept-back objects (of several sets, over the sets' means): ``noc85`` and ``noc90``, clicks
+        needed for an IoU of 85 and 90 %
         (20 if it is never reached), and ``iou_1``, ``iou_3``, ``iou_5``.
     objects : int
         On which clicks were counted.
@@ -180,17 +183,24 @@ def finetune(
 
 
 def usable(items: Sequence[TrainImage]) -> tuple[list[TrainImage], list[str]]:
-    """Divide images into those with an object and the names of those without; InputError below two."""
+    """Divide images into those with an object, at the size that windows are cut from, and names of those without.
+
+    Raises
+    ------
+    InputError
+        Below two.
+    """
     good, empty = [], []
     for item in items:
-        if item.mask is not None and len(object_ids(read_image(item)[1])):
+        if item.mask is not None and len(object_ids(shrink(*read_image(item), LONGEST)[1])):
             good.append(item)
         else:
             empty.append(item.image.name)
     if len(good) < FEWEST_IMAGES:
         raise InputError(
             f"Fine-tuning needs at least {FEWEST_IMAGES} images with labelled objects, one of them to measure on, "
-            f"but only {len(good)} of {len(items)} have any; label more images."
+            f"but only {len(good)} of {len(items)} have any of {MIN_POSITIVE} pixels or more at {LONGEST} pixels on "
+            "the longest side; label more images, or cut large ones into parts."
         )
     return good, empty
 

@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_ois.errors import InputError
+from napari_ois.evaluation.targets import is_lossy
 from napari_ois.training.datasets import TrainImage, read_manifest
 
 logger = logging.getLogger(__name__)
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy")
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp", ".npy")
 
 HQSEG44K = {
     "DIS5K-TR": ("DIS5K/DIS-TR/im", "DIS5K/DIS-TR/gt"),
@@ -115,7 +116,7 @@ def pair(pictures: Path, masks: Path, *, name: str, binary: bool) -> list[TrainI
             f"{len(lacking)} of the {len(images)} images in {pictures} have no mask of the same name in {masks}, "
             f"{images[lacking[0]].name} first."
         )
-    lossy = [path.name for path in labels.values() if path.suffix.lower() in (".jpg", ".jpeg")]
+    lossy = [path.name for path in labels.values() if is_lossy(path)]
     if lossy and not binary:
         raise InputError(f"{masks / lossy[0]} is a JPEG, which changes the ids of objects; save masks as PNG or TIFF.")
     return [

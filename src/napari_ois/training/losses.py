@@ -12,6 +12,9 @@ from torch import Tensor
 
 IGNORE = 255
 
+FEWEST_KNOWN = 64
+"""Pixels of known depth without which a window teaches none."""
+
 
 def normalized_focal_loss(logits: Tensor, target: Tensor, *, alpha: float = 0.5, gamma: float = 2.0) -> Tensor:
     """Normalised focal loss, the paper's (RITM's form; `alpha` counts for both classes alike at 0.5).
@@ -67,14 +70,15 @@ def depth_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
     Returns
     -------
-    Scalar; zero when nothing is known. Plain L1 alone stays at the best constant for a long time: the
+    Scalar, a mean over the windows with at least 64 known pixels; zero where there is none. Plain L1 alone stays
+    at the best constant for a long time: the
     correlation term is what starts the learning.
     """
     known = torch.isfinite(target)
     target = torch.where(known, target, torch.zeros_like(target))
     weight = known.float()
     count = weight.flatten(1).sum(dim=1)
-    use = count >= 64
+    use = count >= FEWEST_KNOWN
     if not bool(use.any()):
         return predicted.sum() * 0
     predicted, target, weight, count = predicted[use], target[use], weight[use], count[use]
@@ -90,6 +94,11 @@ def depth_loss(predicted: Tensor, target: Tensor) -> Tensor:
             structure = structure + error / both.flatten(1).sum(dim=1).clamp_min(1)
     correlation = depth_correlation(predicted, target, weight)
     return (absolute + 0.3 * (1 - correlation) + 0.3 * structure).mean()
+
+
+def windows_with_depth(target: Tensor) -> int:
+    """How many windows of a batch :func:`depth_loss` is a mean over; ``target`` as there."""
+    return int((torch.isfinite(target).flatten(1).sum(dim=1) >= FEWEST_KNOWN).sum())
 
 
 def depth_correlation(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import numpy as np
 from napari_ois.errors import InputError
 from napari_ois.training.batches import ImageSource
 from napari_ois.training.datasets import licensed
-from napari_ois.training.dev import dev_images
+from napari_ois.training.dev import dev_images, object_ids
 from napari_ois.training.folders import read_collection
 from napari_ois.training.memory import kept_memory
 from napari_ois.training.packing import Pack, load_pack, pack, source_of
@@ -26,6 +26,7 @@ from napari_ois.training.scenes import load_cache, write_cache
 from napari_ois.training.sources import Files
 from napari_ois.training.team import join_team
 from napari_ois.training.trainer import Trainer
+from napari_ois.training.windows import MIN_POSITIVE
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ PACKED_SIDE = 320
 
 TEXTURES = 240
 _TEXTURE_SIDE = 128
+_LOOKED_AT = 50
 _TEXTURE_SEED = 5
 _SCENE_SEED = 11
 _NOT_SURFACES = frozenset({"la_mri", "busi", "dsb2018", "em_vnc", "pyradiomics", "totalseg", "omnipose7"})
@@ -148,7 +150,19 @@ def real_images(data: Path, folder: Path, recipe: Recipe) -> Path | ImageSource:
     items = read_collection(data)
     items = list(compress(items, licensed(items, recipe.licences)))
     # half as much again: windows are cut at several scales
-    return Files(items, longest=max(sides) if recipe.view == "whole" else 3 * max(sides) // 2)
+    files = Files(items, longest=max(sides) if recipe.view == "whole" else 3 * max(sides) // 2)
+    _check_shown(files)
+    return files
+
+
+def _check_shown(files: Files) -> None:
+    """Refuse images of which none, of some that are looked at, shows an object at the size that is trained at."""
+    looked = np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).round().astype(int))
+    if not any(len(object_ids(files.image(int(i))[1])) for i in looked):
+        raise InputError(
+            f"None of {len(looked)} images that were looked at shows an object of {MIN_POSITIVE} pixels or more when "
+            f"it is shrunk to {files.longest} pixels; cut the images into parts, or label some objects."
+        )
 
 
 def packed_images(data: Path, folder: Path) -> Path:
@@ -178,6 +192,7 @@ def made_scenes(folder: Path, count: int, textures: Sequence[np.ndarray], *, wor
             return folder
     except InputError:
         logger.debug("No scenes in %s yet", folder)
+    complete.unlink(missing_ok=True)  # an older one would vouch for scenes that a stop leaves half made
     write_cache(folder, count, size=256, seed=_SCENE_SEED, textures=textures, workers=workers)
     complete.write_text(own, encoding="utf-8")
     return folder

@@ -38,6 +38,10 @@ class State:
         Steps done.
     best : dict or None
         Figures of the best network so far, on the images to measure on.
+    best_on : str
+        Which images these were; see :func:`napari_ois.training.dev.identity_of`.
+    start : str
+        What the training started from, with its hash; empty = random weights.
     notes : list of dict
         Figures of the steps since the last row of the log.
     """
@@ -48,6 +52,8 @@ class State:
     average: dict[str, Tensor]
     step: int = 0
     best: dict[str, float] | None = None
+    best_on: str = ""
+    start: str = ""
     notes: list[dict[str, float]] = field(default_factory=list)
 
     @torch.no_grad()
@@ -68,6 +74,8 @@ class State:
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
                 "best": self.best,
+                "best_on": self.best_on,
+                "start": self.start,
                 "notes": self.notes,
             },
         )
@@ -86,6 +94,8 @@ class State:
             self.scaler.load_state_dict(found["scaler"])
         self.step = found["step"]
         self.best = found.get("best")
+        self.best_on = found.get("best_on", "")
+        self.start = found.get("start", "")
         self.notes = found.get("notes", [])
 
 

@@ -29,8 +29,9 @@ from napari_ois.network import OIS, PRESETS, build
 from napari_ois.segmentation.placement import Placement, choose_precision
 from napari_ois.segmentation.predictor import Predictor
 from napari_ois.training.batches import Batch, BatchStream, ImageSource, as_is, in_sentences
-from napari_ois.training.dev import FIGURES, is_better, measure
+from napari_ois.training.dev import FIGURES, identity_of, is_better, measure
 from napari_ois.training.logs import CsvLog, open_board, show
+from napari_ois.training.losses import windows_with_depth
 from napari_ois.training.recipe import Recipe, as_plain, learning_rate, make_optimizer
 from napari_ois.training.state import State, started, write_whole
 from napari_ois.training.step import set_learning, teach
@@ -118,6 +119,7 @@ class Trainer:
             share=(self.team.number, self.team.size),
             licences=recipe.licences,
         )
+        self._start = ""
         torch.manual_seed(recipe.seed)
         model = build(recipe.preset, **recipe.switches)
         if not self.checkpoint.exists():
@@ -130,7 +132,7 @@ class Trainer:
         self.team.same(model.state_dict().values())
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.placement.precision == "fp16")
         average = {name: value.clone() for name, value in model.state_dict().items()}
-        self.state = State(model, make_optimizer(model, recipe), scaler, average)
+        self.state = State(model, make_optimizer(model, recipe), scaler, average, start=self._start)
         if self.checkpoint.exists():
             self.state.read(self.checkpoint, recipe, self.device)
             logger.info("Resumed at step %d", self.step)
@@ -252,9 +254,20 @@ class Trainer:
             row = {"step": self.step, **figures}
             self.dev_log.write(row)
             show(self._board, "dev", row)
+            on = identity_of(self.dev)
+            if self.state.best_on not in ("", on):
+                logger.warning("The images to measure on are others than before: the best network is sought anew.")
+                self.state.best = None
+            self.state.best_on = on
             if is_better(figures, self.state.best):
                 self.state.best = figures
-                content = {"step": self.step, "recipe": as_plain(self.recipe), "average": self.average, "dev": figures}
+                content = {
+                    "step": self.step,
+                    "recipe": as_plain(self.recipe),
+                    "average": self.average,
+                    "start": self.state.start,
+                    "dev": figures,
+                }
                 write_whole(self.out / "best.pt", content)
         self.team.wait()
         return figures
@@ -271,6 +284,7 @@ class Trainer:
             network, info = load_model(start)
             if info.preset != preset:
                 raise InputError(f"{start} is for {info.preset}; give a checkpoint for {preset}.")
+            self._start = f"{start} (sha256 {info.sha256})"
             if self.recipe.borrowed:
                 model.encoder.load_state_dict(network.encoder.state_dict())
                 model.depth_decoder.load_state_dict(network.depth_decoder.state_dict())
@@ -301,7 +315,7 @@ class Trainer:
             group["lr"] = rate
         set_learning(self.model)
         optimizer.zero_grad(set_to_none=True)
-        all_masks, all_windows = self.team.total([len(batch.targets), len(batch.rgb)])
+        all_masks, all_depths = self.team.total([len(batch.targets), windows_with_depth(batch.depth)])
         sums = np.zeros(4)
         for part in batch.split(self.accumulate):
             lesson = teach(
@@ -313,7 +327,7 @@ class Trainer:
                 autocast=self.placement.autocast,
             )
             mask_share = len(part.targets) / max(all_masks, 1)
-            depth_share = len(part.rgb) / all_windows
+            depth_share = windows_with_depth(part.depth) / max(all_depths, 1)
             loss = lesson.mask * mask_share
             if recipe.depth_weight:
                 loss = loss + recipe.depth_weight * lesson.depth * depth_share
