@@ -62,6 +62,23 @@ def test_a_click_is_answered_while_the_stack_is_prepared(opened, click, fake, qt
     assert opened.ahead.done == 5
 
 
+def test_it_goes_on_when_another_slice_is_begun_but_not_with_another_image(opened, fake, viewer, qtbot) -> None:
+    fake.delay = 0.05
+    opened.precompute_stack()
+    viewer.dims.set_current_step(0, 4)
+    with qtbot.waitSignal(opened.embedded):
+        opened.start()
+    qtbot.waitUntil(lambda: not opened.ahead.running)
+    assert opened.ahead.done == 5
+    other = viewer.add_image(np.zeros((30, 40), np.uint8), name="other")
+    opened.precompute_stack()
+    opened.image.value = other
+    with qtbot.waitSignal(opened.embedded):
+        opened.start()
+    qtbot.waitUntil(lambda: not opened.ahead.running)
+    assert opened.ahead.done < 5
+
+
 def test_cancelled_no_further_slice_is_embedded(opened, fake, qtbot) -> None:
     fake.delay = 0.05
     opened.precompute_stack()

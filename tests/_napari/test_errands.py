@@ -19,6 +19,19 @@ def test_done_and_failed_are_told_in_the_caller_s_thread(qapp: Any, qtbot: Any) 
     errands.wait()
 
 
+def test_what_must_be_done_is_done_all_the_same(qapp: Any, qtbot: Any, no_threads: None) -> None:
+    errands, told, done, go = Errands(), [], [], threading.Event()
+    errands.send(go.wait, told.append)
+    errands.send(lambda: done.append("file"), told.append, must=True)
+    errands.send(lambda: done.append("nobody's"), told.append)
+    errands.send(lambda: 1 // 0, told.append, told.append, must=True)
+    errands.close()
+    go.set()
+    errands.wait()
+    qtbot.wait(30)
+    assert done == ["file"] and told == []
+
+
 def test_closing_ends_it_quietly(qapp: Any, qtbot: Any, no_threads: None) -> None:
     errands, told, go = Errands(), [], threading.Event()
     errands.send(go.wait, told.append)

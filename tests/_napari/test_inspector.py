@@ -217,3 +217,20 @@ def test_it_finds_the_widget_that_is_docked(window: Any, qtbot: Any, small_predi
     assert inspector._source is widget
     inspector.release()
     widget.shutdown()
+
+
+def test_it_turns_to_the_widget_that_is_opened_after_the_first_was_closed(window, qtbot, small_predictor, picture):
+    window.add_image(picture, name="scan")
+    first = OISWidget(window, small_predictor)
+    window.window.add_dock_widget(first, name="Order-aware segmentation")
+    inspector = OrderInspector(window)
+    window.window.remove_dock_widget(first)
+    second = OISWidget(window, small_predictor)
+    window.window.add_dock_widget(second, name="Order-aware segmentation")
+    with qtbot.waitSignal(second.embedded):
+        second.start()
+    click(qtbot, second, (20, 30))
+    assert inspector._source is second
+    qtbot.waitUntil(lambda: inspector.sentence.text() != WAITING)
+    inspector.release()
+    second.shutdown()

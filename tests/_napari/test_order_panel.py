@@ -222,6 +222,31 @@ def test_what_was_taken_holds_for_the_next_plane(viewer, make, qtbot) -> None:
         assert widget.session.settings.order == depth_key(expected)
 
 
+def test_a_layer_is_held_whatever_it_is_called_and_read_anew_after_a_correction(viewer, make, qtbot, notes) -> None:
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.random((3, 60, 80)), name="scan")
+    heights = (rng.random((3, 60, 80)) * 200).astype(int)
+    layer = viewer.add_labels(heights, name="heights")
+    other = viewer.add_labels(heights[::-1].copy(), name="other")
+    widget = make()
+    widget.image.value = viewer.layers["scan"]
+    panel = widget.findChild(OrderPanel)
+    choose(panel, ask.LAYER, layer=layer)
+    viewer.dims.set_current_step(0, 0)
+    take(qtbot, panel, widget)
+    other.name, layer.name = "something", "measured"
+    other.name = "heights"
+    assert panel.form.layer.value is layer
+    viewer.dims.set_current_step(0, 2)
+    widget.start()
+    key = depth_key(prepare_depth(heights[2], (60, 80)))
+    qtbot.waitUntil(lambda: widget.session.order == key)
+    layer.data[2, :30] = 199  # corrected in place, as a brush does
+    with qtbot.waitSignal(widget.embedded):
+        panel.use()
+    assert widget.session.order == depth_key(prepare_depth(layer.data[2], (60, 80))) != key
+
+
 def test_on_another_slice_than_the_session_s_it_takes_that_of_the_session(viewer, make, click, qtbot) -> None:
     rng = np.random.default_rng(0)
     viewer.add_image(rng.random((3, 60, 80)), name="scan")

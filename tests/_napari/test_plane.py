@@ -94,6 +94,24 @@ def test_only_the_plane_of_a_lazy_array_is_computed() -> None:
     assert touched == [(3, 0, 0)]
 
 
+def test_an_array_that_is_read_by_cutting_is_not_cut() -> None:
+    class Remote:
+        shape, dtype, ndim = (5, 6, 7), np.dtype(float), 3
+
+        def __getitem__(self, key: Any) -> np.ndarray:
+            read.append(key)
+            return np.arange(210.0).reshape(5, 6, 7)[key]
+
+    read: list[Any] = []
+    for axes in ((1, 2), (2, 1)):
+        shape = (6, 7) if axes == (1, 2) else (7, 6)
+        cut = Plane(shape, axes, (3, 0, 0)).view(Remote())
+        assert not read
+        expected = np.arange(210.0).reshape(5, 6, 7)[3]
+        np.testing.assert_array_equal(np.asarray(cut), expected if axes == (1, 2) else expected.T)
+        read.clear()
+
+
 def test_colour_goes_along() -> None:
     data = np.random.default_rng(0).integers(0, 255, (4, 6, 7, 3), dtype=np.uint8)
     viewer, image = shown(data, rgb=True)

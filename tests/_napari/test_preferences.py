@@ -139,7 +139,19 @@ def test_the_form_saves_and_follows(started, preferences, notes) -> None:
     assert preferences.load().device == "cpu" == started.device.value
     preferences.save(key_undo="R")
     assert panel.parts["key_undo"].value == "R"
-    panel.parts["negative_colour"].value = "orange"
+    panel.parts["negative_colour"].native.setText("#2ca")  # on the way
+    assert not notes and panel.parts["negative_colour"].value == "#2ca"
+    panel.parts["negative_colour"].native.setText("#2ca25f")
+    panel.parts["negative_colour"].native.editingFinished.emit()
+    assert preferences.load().negative_colour == "#2ca25f" and not notes
+    size = panel.parts["input_size"].native
+    assert not size.keyboardTracking()
+    panel.parts["journal_folder"].native.setText("~nobody-of-this-name/journals")
+    panel.parts["journal_folder"].native.editingFinished.emit()
+    assert "no such home folder" in notes.pop() and preferences.load().journal_folder == ""
+    preferences.save(negative_colour=Preferences().negative_colour)
+    panel.parts["negative_colour"].native.setText("orange")
+    panel.parts["negative_colour"].native.editingFinished.emit()
     assert panel.parts["negative_colour"].value == Preferences().negative_colour
     assert "#rrggbb" in notes[-1]
     started.open_preferences()

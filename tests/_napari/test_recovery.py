@@ -163,6 +163,46 @@ class TestJournal:
         widget.delete_object(1)
         assert not (objects.data == 1).any()
 
+    def test_labels_corrected_by_hand_stay_as_they_are(self, crashed, started, viewer, make, qtbot) -> None:
+        objects = viewer.layers["scan objects"]
+        objects.data_setitem((np.array([20, 21]), np.array([30, 30])), 0)  # a spill is erased
+        objects.data_setitem((np.array([22]), np.array([30])), 2)  # a border is moved
+        labels = objects.data.copy()
+        started.shutdown()
+        widget = make()
+        widget.start()
+        idle(qtbot, widget)
+        widget.resume_session()
+        idle(qtbot, widget)
+        assert len(widget.session.document) == 3
+        np.testing.assert_array_equal(objects.data, labels)
+
+    def test_of_several_days_the_older_ones_can_be_reached(self, crashed, again, viewer, click, qtbot) -> None:
+        crashed()
+        widget = again()
+        assert list(widget.recovery_bar.buttons) == ["Resume", "Start new"]
+        widget.start_new()
+        click(widget, 50, 10)
+        widget.accept()
+        idle(qtbot, widget)
+        widget.session.workbook.recovery.journal.detach()
+        widget.shutdown()
+        viewer.layers.clear()
+        widget = again()
+        assert widget.recovery_bar.label.text().startswith("Found 1 object ")
+        widget.recovery_bar.buttons["Another"].click()
+        assert widget.recovery_bar.label.text().startswith("Found 3 objects")
+        widget.recovery_bar.buttons["Another"].click()
+        assert widget.recovery_bar.label.text().startswith("Found 1 object ")
+        widget.recovery_bar.buttons["Another"].click()
+        widget.recovery_bar.buttons["Resume"].click()
+        idle(qtbot, widget)
+        assert len(widget.session.document) == 3
+        assert widget.recovery_bar.label.text().startswith("Found 1 object ")  # and the other one too
+        widget.recovery_bar.buttons["Resume"].click()
+        idle(qtbot, widget)
+        assert len(widget.session.document) == 4 and not widget.recovery_bar.asking
+
     def test_another_image_is_offered_nothing(self, crashed, again) -> None:
         crashed()
         assert not again(IMAGE[::-1].copy()).recovery_bar.asking
@@ -266,6 +306,18 @@ class TestLayers:
 
 
 class TestFiles:
+    def test_one_that_is_to_be_saved_is_saved_though_the_widget_closes(self, started, click, tmp_path, qtbot) -> None:
+        click(started, 20, 30)
+        started.accept()
+        idle(qtbot, started)
+        go, errands = threading.Event(), started._errands
+        errands.send(go.wait, lambda _: None)  # a long export, say
+        started.save_session(tmp_path / "work.json")
+        started.shutdown()
+        go.set()
+        errands.wait()
+        assert len(load_session(tmp_path / "work.json").objects) == 1
+
     def test_a_session_saved_comes_back(self, crashed, again, viewer, started, tmp_path: Path, qtbot) -> None:
         path = tmp_path / "work.json"
         started.save_session(path)

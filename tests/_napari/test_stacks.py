@@ -347,6 +347,9 @@ class TestAccept:
         stack.propagate()
         assert filled(stack, qtbot).keys == (4, 6)
         stack.accept_stack()
+        here, place = viewer.dims.current_step, stack.session.place
+        qtbot.wait(50)
+        assert viewer.dims.current_step == here and stack.session.place == place  # the view stays where it is
         assert labels.data[6, 30, 21] == 0 and labels.data[6, 30, 28] == 1
         assert len({obj.whole for obj in stack.session.document.objects}) == 1
 

@@ -12,7 +12,7 @@ import pytest
 from napari_ois._napari import settings
 from napari_ois._napari.widget import OISWidget
 from napari_ois.annotation import ImageSignature
-from napari_ois.errors import WeightsError
+from napari_ois.errors import InputError, WeightsError
 
 
 def answer_to(qtbot: Any, widget: OISWidget, act: Callable[[], Any]) -> Any:
@@ -258,6 +258,51 @@ class TestWrongUse:
 
 
 class TestLife:
+    def test_what_is_chosen_stays_chosen_whatever_it_is_called(self, started, viewer, qtbot) -> None:
+        answer_to(qtbot, started, lambda: points(started).add((20, 30)))
+        started.accept()
+        labels, image = viewer.layers["scan objects"], viewer.layers["scan"]
+        other = viewer.add_image(np.zeros((60, 80)), name="other", contrast_limits=(0, 1))
+        started.image.value = image
+        labels.name, image.name = "cells", "slide"
+        assert started.target.value is labels and started.image.value is image
+        assert started.target.native.currentText() == "cells" and started.image.native.currentText() == "slide"
+        other.name, image.name = "x", "other"
+        other.name = "slide"
+        assert started.image.value is image
+        with qtbot.waitSignal(started.embedded):
+            started.start()
+        answer_to(qtbot, started, lambda: points(started).add((45, 60)))
+        started.accept()
+        assert set(np.unique(labels.data)) == {0, 1, 2}
+        assert [layer.name for layer in viewer.layers if type(layer).__name__ == "Labels"].count("cells") == 1
+        viewer.layers.remove(labels)
+        assert started.target.value is None
+
+    def test_an_image_that_goes_while_it_is_embedded_leaves_no_progress_behind(self, viewer, make, fake, qtbot):
+        fake.delay = 0.2
+        image = viewer.add_image(np.random.default_rng(0).random((60, 80)), name="scan")
+        widget = make()
+        widget.start()
+        viewer.layers.remove(image)
+        qtbot.waitUntil(lambda: widget.session is None)
+        qtbot.waitUntil(lambda: not widget.progress.isVisibleTo(widget))
+
+    def test_an_accept_whose_click_failed_is_not_made_up_for(self, started, fake, qtbot, monkeypatch, notes) -> None:
+        plain = fake.predict
+
+        def fail(self: Any, *_: Any, **__: Any) -> Any:
+            raise InputError("out of memory")
+
+        monkeypatch.setattr(fake, "predict", fail)
+        with qtbot.waitSignal(started.failed):
+            points(started).add((20, 30))
+            started.accept()
+        monkeypatch.setattr(fake, "predict", plain)
+        answer_to(qtbot, started, lambda: points(started).add((22, 30)))
+        qtbot.wait(30)
+        assert started.session.object is not None and started.session.object.accepted is None
+
     def test_the_choices_never_offer_our_own_layers(self, started, viewer, qtbot) -> None:
         answer_to(qtbot, started, lambda: points(started).add((20, 30)))
         assert [layer.name for layer in started.image.choices] == ["scan"]

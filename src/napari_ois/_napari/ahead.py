@@ -48,6 +48,7 @@ class Ahead(QObject):
         self.done = self.count = 0
         self.wanted = False  # whether the user has asked for it: all planes, not the neighbours
         self._job: Job | None = None
+        self._of: tuple[Any, Any] = (None, None)  # the image and the worker that the planes are of
         self._slow: set[str] = set()  # models whose embedding takes long
         self._next: Callable[[], None] | None = None
         self._timer = QTimer(self)
@@ -82,6 +83,11 @@ class Ahead(QObject):
             self._next = partial(self._neighbours, session, worker)
             self._timer.start()
 
+    def is_for(self, session: Session, worker: InferenceWorker | None) -> bool:
+        """Whether the planes are of this session's image, and its model embeds them."""
+        image, own = self._of
+        return image == session.image and own is worker
+
     def cancel(self) -> None:
         """Embed no further plane; what is done is kept."""
         self._timer.stop()
@@ -103,7 +109,7 @@ class Ahead(QObject):
 
     def _begin(self, session: Session, worker: InferenceWorker, planes: list[Plane], *, wanted: bool) -> None:
         self.cancel()
-        sight = session.sight
+        sight, self._of = session.sight, (session.image, worker)
         reads = [sight.reader(sight.appearance(), plane) for plane in planes]
         self.done, self.count, self.wanted = 0, len(reads), wanted
         self._job = Job(worker, partial(_steps, reads, worker))

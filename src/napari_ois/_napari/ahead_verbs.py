@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import QTimer
 
 from napari_ois._napari.ahead import Ahead
 from napari_ois._napari.stack_verbs import StackVerbs
@@ -27,8 +28,13 @@ class AheadVerbs(StackVerbs):
             self._ahead = Ahead()
             self._ahead.failed.connect(lambda error: show_warning(str(error)))
             self.embedded.connect(self._embed_ahead)  # type: ignore[attr-defined]
-            self.ended.connect(self._ahead.cancel)  # type: ignore[attr-defined]
+            self.ended.connect(lambda: QTimer.singleShot(0, self._check_ahead))  # type: ignore[attr-defined]
         return self._ahead
+
+    def _check_ahead(self) -> None:
+        """Go on when another plane of the same image was begun; by now the next session is there, if one is."""
+        if self._ahead is not None and (self.session is None or not self._ahead.is_for(self.session, self.worker)):
+            self._ahead.cancel()
 
     def precompute_stack(self) -> None:
         """Embed all planes of the image, so that Start on any of them is at once."""

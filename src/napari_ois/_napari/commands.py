@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 def docked(viewer: napari.viewer.Viewer) -> OISWidget:
     """The segmentation widget of a viewer; opened where there is none."""
+    return find_docked(viewer) or viewer.window.add_plugin_dock_widget(settings.PLUGIN, settings.WIDGET)[1]
+
+
+def find_docked(viewer: napari.viewer.Viewer) -> OISWidget | None:
+    """The segmentation widget that is docked in a viewer, if one is."""
     from napari_ois._napari.widget import OISWidget
 
-    for widget in viewer.window.dock_widgets.values():
-        if isinstance(widget, OISWidget):
-            return widget
-    return viewer.window.add_plugin_dock_widget(settings.PLUGIN, settings.WIDGET)[1]
+    window = getattr(viewer, "window", None)  # a model of a viewer has none
+    widgets = [] if window is None else window.dock_widgets.values()
+    return next((widget for widget in widgets if isinstance(widget, OISWidget)), None)
 
 
 def _do(verb: Callable[[OISWidget], object]) -> None:

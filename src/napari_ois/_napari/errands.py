@@ -21,6 +21,15 @@ def _log(error: BaseException) -> None:
     LOG.error("napari-ois: an errand failed", exc_info=error)
 
 
+def _logged(job: Callable[[], Any]) -> Any:
+    """In the thread: do a job whose failure somebody may read of in the log alone."""
+    try:
+        return job()
+    except Exception as error:
+        LOG.warning("napari-ois: a file was not written: %s", error)
+        raise
+
+
 class Errands(QObject):
     """One thread for what may take a while and is no prediction."""
 
@@ -30,6 +39,7 @@ class Errands(QObject):
         super().__init__()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="napari-ois-errands")
         self._closed = False
+        self._idle: set[Future[Any]] = set()  # what nobody misses when all is closed
         self._arrived.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     def send(
@@ -37,6 +47,8 @@ class Errands(QObject):
         job: Callable[[], Any],
         done: Callable[[Any], None],
         failed: Callable[[BaseException], None] = _log,
+        *,
+        must: bool = False,
     ) -> None:
         """Do a job beside the viewer, then call a function in the viewer's thread.
 
@@ -48,11 +60,18 @@ class Errands(QObject):
             Takes what the job gave.
         failed : callable
             Takes the error instead; by default it is logged.
+        must : bool
+            Whether the job is done all the same when nobody is there any more to be told: a file that the user
+            wanted.
         """
         if self._closed:
             return
         owner = weakref.ref(self)
-        self._thread.submit(job).add_done_callback(lambda future: _post(owner, future, done, failed))
+        future = self._thread.submit(_logged, job) if must else self._thread.submit(job)
+        if not must:
+            self._idle.add(future)
+            future.add_done_callback(self._idle.discard)
+        future.add_done_callback(lambda future: _post(owner, future, done, failed))
 
     @property
     def closed(self) -> bool:
@@ -60,9 +79,11 @@ class Errands(QObject):
         return self._closed
 
     def close(self) -> None:
-        """Do nothing more; what runs is not told. Does not wait."""
+        """Do nothing more but what must be done; nothing is told. Does not wait."""
         self._closed = True
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for future in tuple(self._idle):
+            future.cancel()
+        self._thread.shutdown(wait=False)
 
     def wait(self) -> None:
         """Block until the closed thread has ended."""

@@ -79,7 +79,7 @@ class ExportVerbs(OrderVerbs):
 
         if self._errands is not None:
             self._say(f'Writing "{layer.name}"...')
-            self._errands.send(write, say, self._on_file_failed)
+            self._errands.send(write, say, self._on_file_failed, must=True)
 
     def _labels_to_export(self, session: Session) -> Labels:
         canvas = session.workbook.canvas

@@ -51,7 +51,8 @@ class Holder:
         self._factory = factory
         self._workbooks: list[Workbook] = []
         self._threads: dict[str, Errands] = {}
-        self._events = [getattr(viewer.layers.events, n) for n in ("inserted", "removed", "reordered")]
+        names = ("inserted", "removed", "reordered", "renamed")
+        self._events = [getattr(viewer.layers.events, name) for name in names]
         self._listener: Callable[..., None] | None = None
         self._follower: Callable[[], None] | None = None
         self._options: dict[str, Any] = {}  # what the worker's models are loaded with
@@ -69,13 +70,13 @@ class Holder:
             self._follower = self.store.listen(callback)
 
     def listen(self, callback: Callable[..., None]) -> None:
-        """Have a function called when layers come or go."""
+        """Have a function called when layers come, go or are called otherwise."""
         if self._listener is None:
             self._listener = callback
             for emitter in self._events:
                 emitter.connect(self._tell)
 
-    def open_worker(self, on_failed: Callable[[Failure], None]) -> InferenceWorker:
+    def open_worker(self, on_failed: Callable[[Failure], None], on_embedded: Callable[..., None]) -> InferenceWorker:
         """Give the worker; one that runs is kept, and with it its model, unless that is to be loaded otherwise."""
         options = self.preferences.model_options if self._factory is None else {}
         if self.worker is not None and options != self._options:
@@ -85,6 +86,7 @@ class Holder:
             self._options = options
             self.worker = InferenceWorker(self._factory or partial(make_predictor, **options))
             self.worker.failed.connect(on_failed)
+            self.worker.embedded.connect(on_embedded)
         return self.worker
 
     def workbook(self, image: Image, on_made: Callable[[Workbook], None]) -> Workbook:

@@ -35,6 +35,8 @@ class Inquiry(QObject):
     -------
     answered(Answer)
         To the question that was pending.
+    unanswered()
+        It could not be answered.
 
     Notes
     -----
@@ -43,6 +45,7 @@ class Inquiry(QObject):
     """
 
     answered = Signal(object)
+    unanswered = Signal()
 
     def __init__(self, worker: InferenceWorker) -> None:
         super().__init__()
@@ -127,6 +130,7 @@ class Inquiry(QObject):
     def _on_failed(self, failure: Failure) -> None:
         if not failure.embedding:
             self.pending = None  # the next change asks again
+            self.unanswered.emit()
 
 
 def question_about(obj: AnnotatedObject | None) -> Question | None:

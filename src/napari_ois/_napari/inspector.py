@@ -21,7 +21,7 @@ from superqt import QLabeledDoubleSlider
 from superqt.utils import qdebounced
 
 from napari_ois._napari import settings
-from napari_ois._napari.commands import docked
+from napari_ois._napari.commands import docked, find_docked
 from napari_ois._napari.inspector_plot import ProfilePlot
 from napari_ois._napari.parts import scrolled
 from napari_ois._napari.quiet import set_visible
@@ -68,17 +68,36 @@ class OrderInspector(QWidget):
         self._order: np.ndarray | None = None  # what the layer of the order shows
         self._closed = self._was_docked = self._turning = False
         self._build()
-        source = self._source
-        source.begun.connect(self._on_begun)
-        source.ended.connect(self._on_ended)
-        source.answered.connect(self._on_answered)
-        source.inspected.connect(self._on_inspected)
+        self._listen()
+        self._viewer.layers.events.inserted.connect(self._follow)
         self._viewer.events.theme.connect(self._on_theme)
         self._viewer.cursor.events.position.connect(self._on_cursor)
         self._on_theme()
-        if source.session is not None:
-            self._on_begun(source.session)
+
+    def _listen(self) -> None:
+        """Hear of the sessions of the segmentation widget, and of the one that runs."""
+        for signal, slot in self._slots():
+            signal.connect(slot)
+        if self._source.session is not None:
+            self._on_begun(self._source.session)
             self._ask()
+
+    def _slots(self) -> tuple[tuple[Any, Any], ...]:
+        source = self._source
+        return (
+            (source.begun, self._on_begun), (source.ended, self._on_ended), (source.answered, self._on_answered),
+            (source.inspected, self._on_inspected),
+        )  # fmt: skip
+
+    def _follow(self, *_: Any) -> None:
+        """Turn to the widget that is docked now, where the one before was closed; every Start inserts layers."""
+        found = find_docked(self._viewer)
+        if found is None or found is self._source or self._source in self._viewer.window.dock_widgets.values():
+            return
+        for signal, slot in self._slots():
+            signal.disconnect(slot)
+        self._source = found
+        self._listen()
 
     # -- what is shown ------------------------------------------------------------------------------
 
@@ -365,12 +384,8 @@ class OrderInspector(QWidget):
         self._closed = True
         self._viewer.events.theme.disconnect(self._on_theme)
         self._viewer.cursor.events.position.disconnect(self._on_cursor)
-        for signal, slot in (
-            (self._source.begun, self._on_begun),
-            (self._source.ended, self._on_ended),
-            (self._source.answered, self._on_answered),
-            (self._source.inspected, self._on_inspected),
-        ):
+        self._viewer.layers.events.inserted.disconnect(self._follow)
+        for signal, slot in self._slots():
             signal.disconnect(slot)
         if self._session is not None:
             for layer in self._layers.values():

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout, QWidget
 
 from napari_ois._napari import order_request as ask
 from napari_ois._napari.order_request import Request
+from napari_ois._napari.parts import reset_kept
 from napari_ois._napari.plane import displayed_plane, image_shape
 from napari_ois.checkpoints import list_models
 from napari_ois.errors import InputError
@@ -106,7 +107,7 @@ class OrderForm(QWidget):
         """Offer the layers that are there now."""
         with self._container.changed.blocked():
             for part in (self.layer, self.stack, self.axis):
-                part.reset_choices()
+                reset_kept(part)
         self._show()
 
     def request(self, image: Image | None = None) -> Request:

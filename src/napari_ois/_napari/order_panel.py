@@ -109,7 +109,8 @@ class OrderPanel(QWidget):
         except InputError as error:
             self._on_failed(error)
             return
-        if self._found is not None and self._found[0] == choices:
+        # A layer's values may have been corrected since.
+        if self._found is not None and self._found[0] == choices and request.kind != ask.LAYER:
             then(*self._found[1:])
             return
         self._compute(request, partial(self._on_found, choices, request, then))
@@ -233,7 +234,7 @@ class OrderPanel(QWidget):
     def _moved(self, request: Request, session: Session) -> Request:
         """The same request on the plane of a session."""
         if request.kind == ask.LAYER:
-            layer = next((one for one in self._viewer.layers if one.name == request.record["layer"]), None)
+            layer = request.given if request.given in self._viewer.layers else None
             source: Any = request.source
             return ask.about_layer(session.image, session.plane, layer, nearer=source.nearer, invalid=source.invalid)
         return ask.about_plane(request.kind, session.image, session.plane, model=str(request.record.get("model", "")))

@@ -52,6 +52,8 @@ class Request:
         Of the layer, for a stack: what is looked along.
     record : dict
         What a session file says of the order.
+    given : Layer or None
+        The layer whose values are the depth, whatever it is called by now.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Request:
     plane: Plane | None = None
     axis: int | None = None
     record: dict[str, Any] = field(default_factory=dict)
+    given: Layer | None = None
 
     def compute(self, progress: Callable[[int, int], None], interrupted: Callable[[], bool]) -> Any:
         """Read and compute, in a thread; gives a :class:`~napari_ois.segmentation.stack_depth.DepthMap`.
@@ -113,8 +116,8 @@ def on_plane(layer: Layer, plane: Plane, whole: tuple[int, ...]) -> Any | None:
         return plane.view(data)
     flat = tuple(size for axis, size in enumerate(whole) if axis in plane.axes)
     if shape == (1,) * (len(shape) - 2) + flat and len(shape) >= 2:
-        cut = data[(0,) * (len(shape) - 2)]
-        return cut.swapaxes(0, 1) if plane.axes[0] > plane.axes[1] else cut
+        last = (len(shape) - 2, len(shape) - 1)
+        return Plane(plane.shape, last if plane.axes[0] < plane.axes[1] else last[::-1], (0,) * len(shape)).view(data)
     lifted = tuple(size if axis in plane.axes else 1 for axis, size in enumerate(whole))
     return Plane(plane.shape, plane.axes, (0,) * plane.ndim).view(data) if shape == lifted else None
 
@@ -158,7 +161,7 @@ def about_layer(image: Image, plane: Plane, layer: Layer | None, *, nearer: Any,
         )
     source = Given(_Lazy(values), nearer, invalid)
     record = _record(source, layer=layer.name, nearer=nearer, invalid=invalid)
-    return Request(LAYER, source, image, partial(np.empty, plane.shape, np.uint8), plane, record=record)
+    return Request(LAYER, source, image, partial(np.empty, plane.shape, np.uint8), plane, record=record, given=layer)
 
 
 def about_stack(

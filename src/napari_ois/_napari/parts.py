@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from magicgui.widgets import ComboBox
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -51,6 +52,17 @@ def scrolled(owner: QWidget) -> QVBoxLayout:
     outer.setContentsMargins(0, 0, 0, 0)
     outer.addWidget(area)
     return QVBoxLayout(inner)
+
+
+def reset_kept(part: ComboBox) -> None:
+    """Ask for the choices of a box anew; what was chosen stays chosen, whatever it is called by now."""
+    held = part.value
+    with part.changed.blocked():
+        part.reset_choices()
+        if part.value is not held and any(choice is held for choice in part.choices):
+            part.value = held
+    if part.value is not held:
+        part.changed.emit(part.value)
 
 
 def make_table(headers: Sequence[str], height: int) -> QTableWidget:

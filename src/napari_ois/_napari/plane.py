@@ -63,8 +63,8 @@ class Plane:
         -------
         array of shape ``shape``, or with the colour axis behind
         """
-        if is_large(self.shape) and not isinstance(data, np.ndarray):
-            return LazyPlane(data, self.axes, self.index)  # cut out of a zarr array, it would be read whole
+        if not isinstance(data, np.ndarray):
+            return LazyPlane(data, self.axes, self.index)  # a zarr or HDF5 array would be read by cutting
         cut = data[tuple(slice(None) if a in self.axes else i for a, i in enumerate(self.index))]
         return cut.swapaxes(0, 1) if self.axes[0] > self.axes[1] else cut
 

@@ -70,14 +70,23 @@ class PreferencePanel(QWidget):
         layout.addWidget(form.native)
         self.show_preferences(widget.preferences)
         for name, part in self.parts.items():
-            part.changed.connect(partial(self._on_changed, name))
+            if isinstance(part, LineEdit):  # half a word is none; nor is half a number, see _part
+                part.native.editingFinished.connect(partial(self._on_edited, name))
+            else:
+                part.changed.connect(partial(self._on_changed, name))
         widget.preferences_changed.connect(self.show_preferences)
 
     def show_preferences(self, preferences: Preferences) -> None:
         """Bring the form up to date; silent."""
         for name, part in self.parts.items():
-            with part.changed.blocked():
-                part.value = getattr(preferences, name)
+            if part.value != (value := getattr(preferences, name)):
+                with part.changed.blocked():
+                    part.value = value
+
+    def _on_edited(self, name: str) -> None:
+        value = self.parts[name].value
+        if value != getattr(self._widget.preferences, name):
+            self._on_changed(name, value)
 
     def _on_changed(self, name: str, value: Any) -> None:
         self._widget.set_preferences(**{name: value})
@@ -91,5 +100,7 @@ def _part(one: Any) -> Any:
         return ComboBox(choices=one.metadata["choices"], **shown)
     if "range" in one.metadata:
         low, high = one.metadata["range"]
-        return SpinBox(min=low, max=high, step=one.metadata["least"], value=low, **shown)
+        box = SpinBox(min=low, max=high, step=one.metadata["least"], value=low, **shown)
+        box.native.setKeyboardTracking(False)
+        return box
     return CheckBox(value=True, **shown) if isinstance(one.default, bool) else LineEdit(**shown)

@@ -124,6 +124,11 @@ class Preferences:
 
 
 def _check(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    if name == "journal_folder":
+        try:
+            Path(str(value)).expanduser()
+        except RuntimeError as error:
+            raise InputError(f"journal_folder cannot be {value!r}: there is no such home folder.") from error
     if "choices" in limits and value not in limits["choices"]:
         raise InputError(f"{name} cannot be {value!r}; choose one of {', '.join(limits['choices'])}.")
     if "range" in limits:

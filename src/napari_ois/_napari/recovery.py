@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 JOURNAL_OFF = "The journal cannot be kept ({}); save the session by hand."
 AT_WORK = "Another window is at these objects; go on there, or close it and press Resume again."
 
+MOST_OFFERS = 9
+"""Of one image; each is read to the end to be counted."""
+
 _WRITTEN: WeakSet[Journal] = WeakSet()  # in this process: two viewers on one image know nothing of each other
 
 
@@ -90,12 +93,21 @@ class Recovery(QObject):
         super().__init__()
         self.signature: ImageSignature | None = None
         self.journal: Journal | None = None
-        self.offer: Offer | None = None
+        self.offers: tuple[Offer, ...] = ()  # the one that is shown first
         self._data, self._source = data, source
         self._errands = errands
         self._folder = folder
         self._enabled = enabled
         self._said = False
+
+    @property
+    def offer(self) -> Offer | None:
+        """What an earlier run has left, of several the one that is shown."""
+        return self.offers[0] if self.offers else None
+
+    def turn(self) -> None:
+        """Show the next older one; after the oldest the newest."""
+        self.offers = (*self.offers[1:], *self.offers[:1])
 
     @property
     def data(self) -> Any:
@@ -175,10 +187,10 @@ class Recovery(QObject):
         look = partial(_look, signature, self._folder, _in_use())
         self._errands.send(look, self._on_found, lambda error: self._fail(JOURNAL_OFF.format(error)))
 
-    def _on_found(self, offer: Offer | None) -> None:
-        if offer is not None:
-            self.offer = offer
-            self.offered.emit(offer)
+    def _on_found(self, offers: tuple[Offer, ...]) -> None:
+        self.offers = offers
+        if offers:
+            self.offered.emit(offers[0])
 
     def _on_resumed(self, done: Callable[[Document], None], resumed: tuple[Document, Journal]) -> None:
         document, journal = resumed
@@ -202,8 +214,9 @@ def _in_use() -> frozenset[Path]:
     return frozenset(journal.path for journal in _WRITTEN if journal.path is not None)
 
 
-def _look(signature: ImageSignature, folder: Path | None, in_use: frozenset[Path]) -> Offer | None:
-    """Find the newest journal of an image that ends with objects."""
+def _look(signature: ImageSignature, folder: Path | None, in_use: frozenset[Path]) -> tuple[Offer, ...]:
+    """Find the journals of an image that end with objects, the newest first."""
+    offers: list[Offer] = []
     for found in find_journals(signature, folder):
         if found.path in in_use:
             continue
@@ -214,8 +227,10 @@ def _look(signature: ImageSignature, folder: Path | None, in_use: frozenset[Path
             continue
         if len(document):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.modified))
-            return Offer(found.path, len(document), when)
-    return None
+            offers.append(Offer(found.path, len(document), when))
+        if len(offers) == MOST_OFFERS:
+            break
+    return tuple(offers)
 
 
 def _resume(path: Path, aside: Callable[[Callable[[], None]], None]) -> tuple[Document, Journal]:

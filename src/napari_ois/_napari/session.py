@@ -132,6 +132,7 @@ class Session(QObject):
         worker.embedded.connect(self._on_embedded)
         worker.inspected.connect(self._on_inspected)
         self._inquiry.answered.connect(self._on_answered)
+        self._inquiry.unanswered.connect(self._acceptance.drop)
         self._region = Outline(self.layers, image, self.plane, "region", settings.REGION_COLOR)
         self._box = Outline(self.layers, image, self.plane, "box", settings.COLORS[settings.POSITIVE])
         self._embedding = Embedding(worker, model, device, self.sight, workbook.orders)

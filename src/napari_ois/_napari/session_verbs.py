@@ -50,7 +50,7 @@ class SessionVerbs(ConfidenceVerbs):
         """Leave what an earlier run has left where it is, and begin anew."""
         self.recovery_bar.dismiss()
         if self.session is not None:
-            self.session.workbook.recovery.offer = None
+            self.session.workbook.recovery.offers = ()
 
     def save_session(self, path: str | Path | None = None) -> None:
         """Write all objects of this image into a session file.
@@ -88,34 +88,48 @@ class SessionVerbs(ConfidenceVerbs):
         if offer is None:
             self.recovery_bar.dismiss()
             return
+        answers: dict[str, Callable[[], None]] = {"Resume": self.resume_session, "Start new": self.start_new}
+        if len(self.session.workbook.recovery.offers) > 1:  # type: ignore[union-attr]
+            answers["Another"] = self._show_another
         self.recovery_bar.ask(
             str(offer),
-            {"Resume": self.resume_session, "Start new": self.start_new},
+            answers,
             {
                 "Resume": "Bring them back, with all that can be undone; what you have done since is kept too.",
                 "Start new": "Begin without them; their journal stays on the disk.",
+                "Another": "Show what an earlier day has left of this image.",
             },
         )
 
+    def _show_another(self) -> None:
+        if self.session is not None:
+            self.session.workbook.recovery.turn()
+            self._show_offer()
+
     def _resume(self, session: Session) -> None:
         recovery = session.workbook.recovery
-        offer, recovery.offer = recovery.offer, None
+        offer, kept = recovery.offer, recovery.offers
+        recovery.offers = ()
         self.recovery_bar.dismiss()
         if offer is None:
             raise InputError("There is nothing to resume.")
         book = session.workbook
-        recovery.resume(offer.path, partial(self._on_recovered, book), partial(self._on_not_resumed, book, offer))
+        recovery.resume(
+            offer.path, partial(self._on_recovered, book, kept[1:]), partial(self._on_not_resumed, book, kept)
+        )
 
-    def _on_not_resumed(self, book: Workbook, offer: Offer, reason: str) -> None:
+    def _on_not_resumed(self, book: Workbook, offers: tuple[Offer, ...], reason: str) -> None:
         """Offer it again: what stood in the way may be gone the next time."""
-        book.recovery.offer = offer
+        book.recovery.offers = offers
         self._show_offer()
         show_warning(reason)
 
-    def _on_recovered(self, book: Workbook, document: Document) -> None:
+    def _on_recovered(self, book: Workbook, others: tuple[Offer, ...], document: Document) -> None:
         count = len(document)
+        book.recovery.offers = others
         self._replace(book, document, carry=True)
         self._say(f"{count} object{'' if count == 1 else 's'} brought back. Click on the next one.")
+        self._show_offer()
 
     def _replace(
         self, book: Workbook, document: Document, *, carry: bool, signature: ImageSignature | None = None
@@ -160,6 +174,7 @@ class SessionVerbs(ConfidenceVerbs):
                 partial(_save_with_maps, path, lambda: make(image=sign()), lambda: orders.write(path, objects)),
                 lambda _: self._say(f"The session is in {path}."),
                 self._on_file_failed,
+                must=True,
             )
 
     def _load(self, session: Session, path: Path) -> None:

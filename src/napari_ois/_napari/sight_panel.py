@@ -54,6 +54,8 @@ class SightPanel(QWidget):
         )
         self.low = FloatSpinBox(label="Lower %", min=0.0, max=99.0, step=0.5, value=0.1, tooltip="Becomes black.")
         self.high = FloatSpinBox(label="Upper %", min=1.0, max=100.0, step=0.5, value=99.9, tooltip="Becomes white.")
+        for box in (self.low, self.high):
+            box.native.setKeyboardTracking(False)  # half a number is none
         self.source = ComboBox(
             label="Channels",
             choices=[("this layer", LAYER), ("of an axis", CHANNELS), ("visible layers", VISIBLE)],

@@ -20,7 +20,7 @@ from napari_ois._napari.controls import WELCOME
 from napari_ois._napari.everything_verbs import EverythingVerbs
 from napari_ois._napari.holder import Holder
 from napari_ois._napari.panels import PANELS
-from napari_ois._napari.parts import pressed
+from napari_ois._napari.parts import pressed, reset_kept
 from napari_ois._napari.plane import image_shape, show_plane
 from napari_ois._napari.predictors import PredictorFactory
 from napari_ois._napari.preferences import Store, open_store
@@ -172,7 +172,7 @@ class OISWidget(EverythingVerbs, AheadVerbs):
         again = before is not None and before.image == image
         self._holder.end_session(remove_clicks=again)
         self._times.clear()
-        worker = self._holder.open_worker(self._on_failed)
+        worker = self._holder.open_worker(self._on_failed, self._on_idle)
         book = self._holder.workbook(image, self._on_book)
         model, device = self.model.value, self.device.value
         try:
@@ -289,9 +289,10 @@ class OISWidget(EverythingVerbs, AheadVerbs):
 
     def _go_to(self, number: int) -> None:
         session = self.session
-        if session is None or number not in session.document:
-            return
-        place = session.document[number].plane
+        current = None if session is None else session.document.current
+        if session is None or current is None or current.number != number:
+            return  # it was at hand for a moment only, within another step
+        place = current.plane
         if place != session.place:
             show_plane(self._viewer, session.image, place.axes, place.index)
             self._begin(session.image)
@@ -309,6 +310,10 @@ class OISWidget(EverythingVerbs, AheadVerbs):
         else:
             self._say(text)
         self.failed.emit(failure)
+
+    def _on_idle(self, *_: Any) -> None:
+        """The worker has embedded, perhaps for an image that is gone."""
+        self._show_session()
 
     def _on_ended(self, reason: str) -> None:
         self._holder.session = None
@@ -384,8 +389,8 @@ class OISWidget(EverythingVerbs, AheadVerbs):
         return [("new layer", None), *self._others(Labels)]
 
     def _refresh_choices(self, event: Any = None) -> None:
-        self.image.reset_choices()
-        self.target.reset_choices()
+        for part in (self.image, self.target):
+            reset_kept(part)
         self.layers_changed.emit()
         if getattr(event, "type", "") == "removed":
             QTimer.singleShot(0, self._check_layers)  # napari may be taking more of them away

@@ -177,7 +177,8 @@ def repaint(before: Objects, after: Objects, canvas: Canvas) -> int:
 def paint_all(objects: Objects, canvas: Canvas) -> int:
     """Write all accepted objects into labels that do not have them: after a crash, or from a file.
 
-    A pixel that already holds something else than what an object wrote over stays as it is.
+    A pixel that already holds something else than what an object wrote over stays as it is; so does every pixel of an
+    object of which labels show a part: they are as the user left them, perhaps corrected by hand.
 
     Returns
     -------
@@ -195,11 +196,22 @@ def _paint_box(layers: list[Accepted], canvas: Canvas, place: Place, box: Box) -
     ours = np.isin(current, [0, *(layer.label for layer in layers)])
     covered = np.zeros(ours.shape, bool)
     for layer in layers:
+        if _is_there(layer, current, box):
+            continue
         put(covered, box, layer.written, True)
         put(covered, box, layer.cleared, True)
         for value, mask in layer.ground:
             ours |= mask.window(box) & (current == value)
     return _differing(place, box, (want != current) & covered & ours, want)
+
+
+def _is_there(layer: Accepted, current: NDArray[Any], box: Box) -> bool:
+    """Whether labels show a part of an object that it has written: not what bore its label before."""
+    own = layer.written.window(box) & (current == layer.label)
+    for value, mask in layer.ground:
+        if value == layer.label:
+            own &= ~mask.window(box)
+    return bool(own.any())
 
 
 def _accepted(objects: Objects, number: int) -> Accepted | None:
