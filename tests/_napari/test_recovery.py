@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Labels
 
 from napari_ois._napari.widget import OISWidget
 from napari_ois.annotation import Document, Journal, PlaneKey, load_session
@@ -149,16 +150,19 @@ class TestJournal:
         idle(qtbot, widget)
         assert len(list(journals.glob("*.jsonl"))) == 2
 
-    def test_closing_the_dock_and_opening_it_again(self, crashed, started, viewer, make, qtbot) -> None:
+    @pytest.mark.parametrize("name", ["scan objects", "cells"])
+    def test_closing_the_dock_and_opening_it_again(self, crashed, started, viewer, make, qtbot, name) -> None:
         objects = viewer.layers["scan objects"]
         labels = objects.data.copy()
         started.shutdown()
+        objects.name = name
         widget = make()
         widget.start()
         idle(qtbot, widget)
         widget.resume_session()
         idle(qtbot, widget)
-        assert [layer.name for layer in viewer.layers].count("scan objects") == 1
+        assert [layer.name for layer in viewer.layers if isinstance(layer, Labels)].count(name) == 1
+        assert sum(isinstance(layer, Labels) and "objects" in layer.name for layer in viewer.layers) <= 1
         np.testing.assert_array_equal(objects.data, labels)
         widget.delete_object(1)
         assert not (objects.data == 1).any()

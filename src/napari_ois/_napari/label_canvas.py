@@ -34,6 +34,9 @@ Aside = Callable[[Callable[[], Any], Callable[[Any], None], Callable[[BaseExcept
 BAND = 4096 * 1024
 """Pixels of a plane that are read at once when the largest label is searched for."""
 
+HELD = "napari-ois objects"
+"""Where a layer's metadata have the name that the document knows it by."""
+
 
 class LabelCanvas:
     """The Labels layers of one image; a :class:`napari_ois.annotation.Canvas`.
@@ -73,8 +76,8 @@ class LabelCanvas:
         """The document's name of a layer; None where it has none yet."""
         return next((name for name, own in self._layers.items() if own == layer), None)
 
-    def adopt(self, layer: Labels) -> str:
-        """Name a layer that is there.
+    def adopt(self, layer: Labels, name: str | None = None) -> str:
+        """Name a layer that is there: by default as the viewer calls it.
 
         Raises
         ------
@@ -85,7 +88,7 @@ class LabelCanvas:
         self.check(layer)
         if known is not None:
             return known
-        name = self._free(layer.name)
+        name = self._free(layer.name) if name is None else name
         self._hold(name, layer, None)
         if layer.multiscale:
             self._pyramids[name] = LabelLevels.adopt(list(layer.data))
@@ -142,6 +145,7 @@ class LabelCanvas:
     def _hold(self, name: str, layer: Labels, highest: int | None) -> None:
         self._layers[name] = layer
         self._highest[name] = highest
+        layer.metadata[HELD] = name  # stays when the widget is closed, or the user calls the layer otherwise
         for emitter, slot in (
             (layer.events.paint, partial(self._on_paint, name)),
             (layer.events.data, partial(self._on_data, name)),

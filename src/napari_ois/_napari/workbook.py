@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ois._napari.label_canvas import LabelCanvas
+from napari_ois._napari.label_canvas import HELD, LabelCanvas
 from napari_ois._napari.labels_table import LabelsTable, calibration
 from napari_ois._napari.object_model import Row
 from napari_ois._napari.orders import Orders
@@ -195,10 +195,11 @@ class Workbook(QObject):
             if known not in self._viewer.layers:
                 insert(known)
             return
-        for layer in self._viewer.layers:
-            if isinstance(layer, Labels) and layer.name == target and self.canvas.name_of(layer) is None:
+        free = [one for one in self._viewer.layers if isinstance(one, Labels) and self.canvas.name_of(one) is None]
+        for layer in sorted(free, key=lambda one: one.metadata.get(HELD) != target):
+            if target in (layer.metadata.get(HELD), layer.name):
                 try:
-                    self.canvas.adopt(layer)
+                    self.canvas.adopt(layer, target)
                 except InputError:
                     continue
                 return
