@@ -7,4 +7,4 @@ set -euo pipefail
 if has_display; then
     exec "$VENV/bin/napari-ois" demo "$@"
 fi
-step "demo on a virtual screen" scripts/with-display.sh "$VENV/bin/napari-ois" demo --output demo-output --exit "$@"
+step "demo on a virtual screen" bash scripts/with-display.sh "$VENV/bin/napari-ois" demo --output demo-output --exit "$@"

@@ -3,7 +3,7 @@
 # the libraries of Debian or Ubuntu that Qt and OpenGL load, Xvfb where there is no display, and a virtual
 # environment with napari-ois installed in place. A second run finds its work done and takes a second.
 #
-#   PYTHON  the interpreter to use (default: the first of python3, python3.14 ... python3.11 that will do)
+#   PYTHON  the interpreter to use (default: the first of python3, python3.13 ... 3.11, 3.14 that is one of 3.11 to 3.14)
 #   VENV    where the environment goes (default: .venv)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -113,6 +113,11 @@ suitable() {
     "$1" -c 'import sys; raise SystemExit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
+# The pinned versions have wheels for these; what is newer has to be named.
+tried() {
+    "$1" -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1
+}
+
 find_python() {
     local candidate
     if [ -n "${PYTHON:-}" ]; then
@@ -120,12 +125,12 @@ find_python() {
         return 0
     fi
     for candidate in python3 python3.13 python3.12 python3.11 python3.14; do
-        if suitable "$candidate"; then
+        if tried "$candidate"; then
             PYTHON="$candidate"
             return 0
         fi
     done
-    fail "no Python of version 3.11 or newer was found: install one, or name it with 'make PYTHON=/path/to/python3'."
+    fail "no Python of version 3.11 to 3.14 was found: install one, or name it with 'make PYTHON=/path/to/python3'."
 }
 
 digest() {

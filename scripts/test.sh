@@ -6,6 +6,6 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-scripts/lint.sh
+bash scripts/lint.sh
 say "pytest"
-exec scripts/with-display.sh "$VENV/bin/python" -m pytest -n "${WORKERS:-auto}" --dist loadfile "$@"
+exec bash scripts/with-display.sh "$VENV/bin/python" -m pytest -n "${WORKERS:-auto}" --dist loadfile "$@"

@@ -190,6 +190,18 @@ def test_models_for_people_and_for_programs(weights):
     assert records[0]["sha256"] == weights.sha256 and records[0]["available"] is True
 
 
+@pytest.mark.parametrize(("version", "code"), [("0.5.6", 1), ("0.6.6", 0), ("0.10.0rc1", 0)])
+def test_doctor_knows_how_old_napari_may_be(monkeypatch, version, code):
+    from napari_ois.cli import checkup
+
+    monkeypatch.setattr(checkup, "_self_test", lambda model: (True, "self-test"))
+    monkeypatch.setattr(
+        checkup, "_version", lambda package: version if package == "napari" else None if package == "PySide6" else "1.0"
+    )
+    result = run("doctor")
+    assert result.exit_code == code and ("needs 0.6.6 or newer" in result.output) == bool(code)
+
+
 def test_doctor_names_what_it_found(monkeypatch):
     from napari_ois.cli import checkup
 

@@ -122,6 +122,13 @@ def test_formats_are_read(tmp_path, name):
     np.testing.assert_array_equal(read_image(path), image)
 
 
+@pytest.mark.parametrize("compression", ["lzw", "jpeg", "zstd", "zlib"])
+def test_tiff_is_read_as_microscopes_and_slide_scanners_write_it(tmp_path, compression):
+    image = np.add.outer(np.arange(64), np.arange(80)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, compression=compression, tile=(32, 32))
+    assert np.abs(read_image(tmp_path / "a.tif").astype(int) - image).max() <= 4 * (compression == "jpeg")
+
+
 @pytest.mark.parametrize("name", ["a.tif", "a.png", "a.npy", "a.jpg", "a.txt"])
 def test_damaged_files_are_refused_in_one_sentence(tmp_path, name):
     path = tmp_path / name

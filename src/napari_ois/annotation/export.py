@@ -157,7 +157,7 @@ def write_ome_zarr(path: Path, labels: NDArray[Any], pixel_size: Sequence[float]
     try:
         import zarr
     except ImportError as error:
-        raise InputError("OME-Zarr needs zarr, which is not installed; run: pip install 'zarr>=3'.") from error
+        raise InputError('OME-Zarr needs zarr, which is not installed; run: pip install "zarr>=3".') from error
     if labels.ndim > 5:
         raise InputError(f"OME-Zarr holds up to five axes, but these labels have {labels.ndim}.")
     group = zarr.open_group(str(path), mode="w", zarr_format=2)  # NGFF 0.4 stands on Zarr 2

@@ -197,7 +197,7 @@ def vit_note(name: str, *, depth: bool) -> str:
         f"{user_folder() / family}.safetensors."
     )
     if find_spec("transformers") is None:
-        note += " It also needs: pip install 'napari-ois[vit]'."
+        note += ' It also needs: pip install "napari-ois[vit]".'
     return note
 
 

@@ -98,7 +98,7 @@ def demo(output: Path | None, exit_: bool) -> None:
     """Open napari on a real image with the widget docked and a first click made."""
     missing = [name for name in ("napari", "qtpy") if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(f"The demo needs {missing[0]}, which is not installed; run: pip install 'napari-ois[viewer]'.")
+        raise InputError(f'The demo needs {missing[0]}, which is not installed; run: pip install "napari-ois[viewer]".')
     from napari_ois._napari.demo import run_demo
 
     sys.exit(run_demo(output, exit_))

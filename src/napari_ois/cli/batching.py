@@ -56,7 +56,7 @@ def batch(
     failed.
     """
     if importlib.util.find_spec("distributed") is None:
-        raise InputError("Batches need dask's scheduler; run: pip install 'napari-ois[batch]'.")
+        raise InputError('Batches need dask\'s scheduler; run: pip install "napari-ois[batch]".')
     if sum((clicks is not None, bool(sessions), everything_)) != 1:
         raise InputError("Say what to do: give one of --clicks, --session and --everything.")
     from napari_ois.batch.cluster import make_predictor, run_batch

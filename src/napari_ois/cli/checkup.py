@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,14 @@ from napari_ois.errors import OISError
 QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 BROKEN_PYSIDE = ("6.12.0",)
 """Each event that napari filters gives up one reference to None too many; from Python 3.12 on nobody counts them."""
+
+OLDEST_NAPARI = (0, 6, 6)
+"""As in the extra "viewer"; without the extra, pip does not look."""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The first numbers of a version, by which it is older or newer."""
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def _version(package: str) -> str | None:
@@ -42,8 +51,10 @@ def examine(default_model: str) -> Iterator[tuple[bool, str]]:
             f"{package} {version or 'is not installed; install napari-ois again'}",
         )
     for package, extra in (("napari", "viewer"), ("transformers", "vit"), ("accelerate", "train")):
-        hint = f"is not installed (optional: pip install 'napari-ois[{extra}]')"
+        hint = f'is not installed (optional: pip install "napari-ois[{extra}]")'
         yield True, f"{package} {_version(package) or hint}"
+    if (napari := _version("napari")) and _numbers(napari) < OLDEST_NAPARI:
+        yield False, f"napari {napari}: the plugin needs {'.'.join(map(str, OLDEST_NAPARI))} or newer"
     # Looked up, not imported: a binding can end the process where there is no display.
     found = [f"{name} {_version(name)}" for name in QT_BINDINGS if _version(name)]
     yield True, f"Qt: {', '.join(found) or 'no binding found (scripts need none)'}"

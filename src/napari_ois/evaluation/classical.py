@@ -101,7 +101,7 @@ class GrabCut(SeededMethod):
         try:
             import cv2
         except ImportError as error:
-            raise InputError("GrabCut needs OpenCV; run: pip install 'napari-ois[train]'.") from error
+            raise InputError('GrabCut needs OpenCV; run: pip install "napari-ois[train]".') from error
         super().__init__(side=side)
         self._cv2 = cv2
         self._prior, self._reach, self._iterations = prior, reach, iterations

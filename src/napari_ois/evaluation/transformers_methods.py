@@ -55,7 +55,7 @@ class SamPredictor:
         try:
             import transformers
         except ImportError as error:
-            raise InputError("SAM needs transformers; run: pip install 'napari-ois[vit]'.") from error
+            raise InputError('SAM needs transformers; run: pip install "napari-ois[vit]".') from error
         kind, class_name = FAMILIES[family]
         folder = Path(folder).expanduser()
         _check_folder(folder, kind, family)

@@ -147,7 +147,7 @@ def depth_anything_config(size: ViTSize) -> DepthAnythingConfig:
         from transformers import DepthAnythingConfig, Dinov2Config
     except ImportError as error:
         raise InputError(
-            "The ViT models need transformers, which is not installed; run: pip install 'napari-ois[vit]'."
+            'The ViT models need transformers, which is not installed; run: pip install "napari-ois[vit]".'
         ) from error
     backbone = Dinov2Config(
         hidden_size=size.hidden_size,

@@ -40,7 +40,7 @@ def open_levels(path: Path) -> tuple[list[Any], list[str]]:
     try:
         import zarr
     except ImportError as error:
-        raise InputError("OME-Zarr needs zarr, which is not installed; run: pip install 'zarr>=3'.") from error
+        raise InputError('OME-Zarr needs zarr, which is not installed; run: pip install "zarr>=3".') from error
     try:
         found: Any = zarr.open(str(path), mode="r")
         if isinstance(found, zarr.Array):

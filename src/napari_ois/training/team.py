@@ -117,7 +117,7 @@ def join_team(device: str | torch.device = "cpu", *, launched: bool | None = Non
     except ImportError as error:
         raise InputError(
             "Training on several devices needs accelerate, which is not installed; "
-            "run: pip install 'napari-ois[train]'."
+            'run: pip install "napari-ois[train]".'
         ) from error
     # Half precision is the trainer's own business, so that it is the same with and without accelerate.
     accelerator = Accelerator(
