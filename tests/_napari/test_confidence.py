@@ -10,7 +10,10 @@ import pytest
 
 from napari_ois._napari.confidence_layers import PROBABILITY, UNSURE
 from napari_ois._napari.confidence_panel import ConfidencePanel
+from napari_ois._napari.measured import measure
+from napari_ois.annotation import Clicks, Document, PlaneKey
 from napari_ois.annotation.confidence import suggest_click
+from napari_ois.segmentation.frame import Frame, View
 
 
 @pytest.fixture
@@ -171,3 +174,22 @@ def test_a_flat_depth_map_is_told_when_it_is_embedded(viewer, make, notes, qtbot
     widget.start()
     qtbot.waitUntil(lambda: any("depth map of this image is flat" in note for note in notes))
     qtbot.waitUntil(lambda: "flat" in widget.confidence.warning)
+
+
+def test_of_a_region_depth_and_clicks_are_compared_in_its_cells() -> None:
+    """The answer lies on its frame; clicks and brush strokes are pixels of a plane that is far larger."""
+    frame = Frame(View(5_000, 6_000, 5_060, 6_080), (60, 80))
+    mask = np.zeros((60, 80), bool)
+    mask[20:40, 30:50] = True
+    depth = np.where(mask, 0.9, 0.1).astype(np.float32)
+    clicks = Clicks().added(5_030, 6_040)
+    prediction = SimpleNamespace(
+        mask=mask, depth=depth, probability=mask * np.float32(0.9), frame=frame, points=clicks.points,
+        labels=clicks.labels, score=0.9,
+    )  # fmt: skip
+    document = Document()
+    obj = document.start(PlaneKey(), clicks=clicks)
+    found = measure(obj, SimpleNamespace(prediction=prediction), (10_000, 12_000), 0.49, 0.2)
+    assert found.area == mask.sum() and found.warning == ""
+    flat = SimpleNamespace(**{**vars(prediction), "depth": np.full((60, 80), 0.5, np.float32)})
+    assert measure(obj, SimpleNamespace(prediction=flat), (10_000, 12_000), 0.49, 0.2).warning

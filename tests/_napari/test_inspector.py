@@ -210,6 +210,33 @@ def test_of_a_large_image_it_reads_the_region(viewer, small_predictor, monkeypat
     widget.shutdown()
 
 
+def test_opening_it_leaves_order_as_it_is(viewer, widget, qtbot) -> None:
+    widget.session.adjust(only_next=True, order_strength=0.0)
+    made = OrderInspector(viewer, widget)
+    qtbot.addWidget(made)
+    assert made.strength.value() == 0 and widget.session.settings.order_strength == 0
+    made.release()
+
+
+def test_the_cursor_reads_the_maps_of_a_stack_on_its_slice(viewer, picture, small_predictor, qtbot) -> None:
+    viewer.add_image(np.stack([picture[::-1], picture, picture]), name="scan", scale=(3, 2, 2))
+    viewer.dims.set_current_step(0, 2)
+    widget = OISWidget(viewer, small_predictor)
+    qtbot.addWidget(widget)
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    inspector = OrderInspector(viewer, widget)
+    qtbot.addWidget(inspector)
+    with qtbot.waitSignal(widget.inspected):
+        widget.session.layers.clicks.add((0, 20, 30))
+    viewer.cursor.position = (6, 40, 60)
+    assert inspector.under_cursor.text().startswith("Row 20, column 30: depth")
+    viewer.cursor.position = (0, 40, 60)
+    assert inspector.under_cursor.text() == HOVER
+    inspector.release()
+    widget.shutdown()
+
+
 def test_it_finds_the_widget_that_is_docked(window: Any, qtbot: Any, small_predictor: Any) -> None:
     widget = OISWidget(window, small_predictor)
     window.window.add_dock_widget(widget, name="Order-aware segmentation")

@@ -12,7 +12,8 @@ import pytest
 from scipy.ndimage import label
 
 from napari_ois._napari.stack_panel import StackPanel
-from napari_ois.annotation import Document, PlaneKey, recover
+from napari_ois._napari.succession import carry_over
+from napari_ois.annotation import ArrayCanvas, Clicks, Document, PlaneKey, StackSlice, recover
 
 SLICES, START = 9, 4
 
@@ -218,12 +219,49 @@ class TestCorrections:
         stack.propagate("between settled slices")
         assert [one.index for one in filled(stack, qtbot).slices] == [4, 5, 6]
 
+    def test_slices_of_one_direction_stay_when_the_other_is_filled(self, stack, qtbot) -> None:
+        stack.propagate("forwards")
+        filled(stack, qtbot)
+        stack.propagate("backwards")
+        assert [one.index for one in filled(stack, qtbot).slices] == list(range(SLICES))
+
+    def test_a_slice_that_is_corrected_to_nothing_is_not_written(self, stack, viewer, click, qtbot) -> None:
+        stack.propagate()
+        filled(stack, qtbot)
+        viewer.dims.set_current_step(0, 6)
+        stack.set_polarity(False)
+        with qtbot.waitSignal(stack.answered):
+            stack.session.layers.clicks.add((2, 30, 27))
+        filled(stack, qtbot)
+        for column in (21, 24, 30, 33):
+            for row in (24, 27, 30, 33, 36):
+                click(stack, 0, row, column, positive=False)
+        for row in (24, 27, 33, 36):
+            click(stack, 0, row, 27, positive=False)
+        qtbot.waitUntil(lambda: not stack.session.waiting)
+        assert not stack.session.layers.shown_mask().any()
+        filled(stack, qtbot)
+        stack.accept_stack()
+        assert not viewer.layers["scan objects"].data[6].any()
+        assert viewer.layers["scan objects"].data[4].any()
+
+    def test_a_click_beside_the_image_on_another_slice_is_taken_back(self, stack, viewer, qtbot, notes) -> None:
+        stack.propagate()
+        filled(stack, qtbot)
+        viewer.dims.set_current_step(0, 6)
+        stack.session.layers.clicks.add((2, 30, 200))
+        qtbot.wait(20)
+        assert "outside the plane" in notes[-1]
+        assert [part.plane.index[0] for part in stack.session.document.objects] == [START]
+
     def test_the_end_can_be_said(self, stack, viewer, qtbot, notes) -> None:
         stack.propagate()
         filled(stack, qtbot)
         viewer.dims.set_current_step(0, 6)
         stack.end_stack()
         assert filled(stack, qtbot).slices[-1].index == 5
+        stack.propagate()
+        assert filled(stack, qtbot).slices[-1].index == 5  # it was said, and holds
         viewer.dims.set_current_step(0, START)
         stack.end_stack()
         assert "only beyond" in notes[-1]
@@ -454,3 +492,23 @@ class TestLife:
         click(started, 20, 30)
         started.propagate()
         assert "three axes" in notes[-1]
+
+
+def test_a_stack_is_carried_over_as_one_object_whichever_slice_was_accepted_last() -> None:
+    def disk(row: int, column: int, radius: int) -> np.ndarray:
+        rows, columns = np.indices((24, 30))
+        return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+    def plane(z: int) -> PlaneKey:
+        return PlaneKey((1, 2), (z, 0, 0))
+
+    shape = (4, 24, 30)
+    document = Document(ArrayCanvas(np.zeros(shape, np.int32)))
+    root = document.start(plane(1), clicks=Clicks().added(10, 12)).number
+    slices = [StackSlice(plane(z), disk(10, 12, 4), Clicks().added(10, 12), None, 0.9) for z in (1, 2, 3)]
+    document.accept_stack(root, slices)
+    document.reopen(root)
+    document.accept(root, disk(10, 13, 4))  # its turn is the last
+    other = Document(ArrayCanvas(np.zeros(shape, np.int32)))
+    assert carry_over(document.objects, other) == 0
+    assert len({obj.whole for obj in other.objects}) == 1 and {obj.label for obj in other.objects} == {1}

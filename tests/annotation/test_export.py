@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_ois.annotation.export import coco_record, export_labels, read_coco
+from napari_ois.annotation.export import coco_record, export_labels, ngff_metadata, read_coco
 from napari_ois.annotation.export_rois import outlines, read_rois
 from napari_ois.errors import InputError
 
@@ -61,6 +61,21 @@ def test_ome_zarr(labels, tmp_path) -> None:
     assert (path / "labels" / "objects" / "0" / ".zarray").is_file()  # NGFF 0.4 is Zarr 2
     with pytest.raises(InputError, match="there already"):
         export_labels(labels, path)
+
+
+def test_five_axes_and_large_ids_keep_their_spacing_and_no_inches(tmp_path) -> None:
+    pytest.importorskip("zarr", minversion="3", reason="OME-Zarr needs zarr")
+    labels = np.zeros((2, 3, 2, 5, 6), np.int32)
+    labels[1, 1, 1, 2:4, 2:5] = 7
+    size = (9.0, 4.0, 1.0, 0.5, 0.25)
+    export_labels(labels, tmp_path / "five.tif", pixel_size=size, unit="micrometer")
+    with tifffile.TiffFile(tmp_path / "five.tif") as file:
+        assert file.imagej_metadata["spacing"] == 4.0  # of Z, which comes before the channel there
+    kinds = [axis["type"] for axis in ngff_metadata(labels, size, "micrometer")["multiscales"][0]["axes"]]
+    assert kinds == ["time", "channel", "space", "space", "space"]  # as OME-NGFF asks
+    export_labels(labels[0, 0] * 0 + 70_000, tmp_path / "large.tif", pixel_size=size[-3:], unit="micrometer")
+    with tifffile.TiffFile(tmp_path / "large.tif") as file:
+        assert file.pages[0].tags["ResolutionUnit"].value == 1  # none: the default would be inches
 
 
 def test_coco(labels, tmp_path) -> None:

@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 
 from napari_ois.annotation import ArrayCanvas, Clicks, Document, ImageSignature, PlaneKey, Replay, Session, Settings
-from napari_ois.annotation.playback import orders_needed, paint_session, plane_pixels, play_session, spatial_shape
+from napari_ois.annotation.playback import (
+    looks_missing,
+    orders_needed,
+    paint_session,
+    plane_pixels,
+    play_session,
+    spatial_shape,
+)
+from napari_ois.annotation.prompts import Prompt
 from napari_ois.errors import InputError
+from napari_ois.segmentation.appearance import Appearance
 
 
 class Painter:
@@ -73,6 +82,23 @@ def document(disk):
     _accept(document, predictor, 2, rule="overwrite")
     document.start(first)  # open: no part of the labels
     return document
+
+
+def test_an_object_made_by_a_box_alone_is_played_as_it_was_made(disk) -> None:
+    document, predictor, plane = (
+        Document(ArrayCanvas(np.zeros(IMAGE.shape, np.int32))),
+        Painter(),
+        PlaneKey((1, 2), (0, 0, 0)),
+    )
+    seed = Prompt().with_box([[4, 6], [14, 18]], (24, 30)).seed
+    settings = Settings(order="map", look=Appearance(level=1))
+    document.start(plane, seed=seed, settings=settings)
+    predictor.set_image(IMAGE[0])
+    document.accept(1, document[1].mask(Replay(predictor).answer(Clicks(), seed=seed)))
+    session = Session(ImageSignature.of(IMAGE), document.objects)
+    (played,) = play_session(session, IMAGE, predictor)
+    assert played.differs == 0 and played.written.area > 20
+    assert list(orders_needed(session)) == ["map"] and looks_missing(session)
 
 
 def test_the_labels_are_the_same_bit_for_bit(document) -> None:

@@ -66,6 +66,17 @@ def test_one_label_through_the_stack_and_one_step(document, begun, slices) -> No
     np.testing.assert_array_equal(labels(document), wanted(slices))
 
 
+def test_a_part_that_was_accepted_alone_has_the_id_of_the_whole(document, begun, slices, disk) -> None:
+    """And the whole has the part's, where that was there first."""
+    alone = document.start_part(begun, plane(4), clicks=Clicks().added(10, 18)).number
+    label = document.accept(alone, disk(10, 18, 4)).label
+    document.start(plane(0))
+    document.accept(document.current.number, disk(10, 20, 3))  # somebody else's id lies between
+    done = document.accept_stack(begun, [one for one in slices if one.plane != plane(4)])
+    assert {accepted.label for accepted in done.values()} == {label}
+    assert {part.label for part in document.parts(begun)} == {label}
+
+
 def test_each_part_says_what_it_came_from(document, begun, slices) -> None:
     document.accept_stack(begun, slices)
     part = next(part for part in document.parts(begun) if part.plane == plane(4))

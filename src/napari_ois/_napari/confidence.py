@@ -220,7 +220,7 @@ class Confidence(QObject):
                 layers.fill(what, probability)
             else:
                 layers.fill(what, unsure(probability, self.threshold, self._band).astype(np.uint8))
-        job = partial(measure, session.object, answer, self.threshold, self._band)
+        job = partial(measure, session.object, answer, session.plane.shape, self.threshold, self._band)
         self._send(job, partial(self._on_measured, number))
         self.changed.emit()
 

@@ -79,7 +79,7 @@ class OrderInspector(QWidget):
         for signal, slot in self._slots():
             signal.connect(slot)
         if self._source.session is not None:
-            self._on_begun(self._source.session)
+            self._on_begun(self._source.session, opening=True)
             self._ask()
 
     def _slots(self) -> tuple[tuple[Any, Any], ...]:
@@ -194,11 +194,14 @@ class OrderInspector(QWidget):
 
     # -- slots ------------------------------------------------------------------------------------------
 
-    def _on_begun(self, session: Session) -> None:
+    def _on_begun(self, session: Session, *, opening: bool = False) -> None:
         self._session = session
         self._layers = {}
         session.emptied.connect(self._reset)
-        self._set_default()
+        if opening or session.settings.order_strength == 0:  # whoever has switched order off has said so there
+            self._show_strength(session.settings.order_strength)
+        else:
+            self._set_default()
         self._reset()
 
     def _on_ended(self) -> None:
@@ -208,15 +211,18 @@ class OrderInspector(QWidget):
 
     def _on_answered(self, answer: Answer) -> None:
         if not self._turning:  # else an older answer would take the slider out of the user's hand
-            self.strength.blockSignals(True)
-            self.strength.setValue(answer.question.strength)
-            self.strength.blockSignals(False)
+            self._show_strength(answer.question.strength)
             self._set_default()
         self._ask()
 
     def _on_turned(self, *_: Any) -> None:
         self._turning = True
         self._strength()
+
+    def _show_strength(self, strength: float) -> None:
+        self.strength.blockSignals(True)
+        self.strength.setValue(strength)
+        self.strength.blockSignals(False)
 
     def _set_default(self) -> None:
         """Objects to come are answered as the slider says."""
@@ -279,7 +285,7 @@ class OrderInspector(QWidget):
         if self._shown is None or self._session is None:
             self.under_cursor.setText(HOVER)
             return
-        place = self._session.image.world_to_data(self._viewer.cursor.position)
+        place = self._session.layers.clicks.world_to_data(self._viewer.cursor.position)  # of the plane, not the image
         points, inside = self._session.plane.points(np.asarray(place)[None, : self._session.plane.ndim])
         if not inside.all():
             self.under_cursor.setText(HOVER)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_ois._napari.regional import shown_part
 from napari_ois.annotation.confidence import mask_score, unsure
 from napari_ois.segmentation.depth_use import object_separation, separation_warning
+from napari_ois.segmentation.lazy_plane import is_large
 
 if TYPE_CHECKING:
     from napari_ois._napari.worker import Answer
@@ -37,7 +39,7 @@ class Measured:
         return f"Score {self.score:.2f}, the mean probability in the mask. {self.doubtful} pixels are unsure{share}."
 
 
-def measure(obj: AnnotatedObject, answer: Answer, threshold: float, band: float) -> Measured:
+def measure(obj: AnnotatedObject, answer: Answer, shape: tuple[int, int], threshold: float, band: float) -> Measured:
     """Count; touches no layer.
 
     Parameters
@@ -45,13 +47,16 @@ def measure(obj: AnnotatedObject, answer: Answer, threshold: float, band: float)
     obj : AnnotatedObject
     answer : Answer
         To its question.
+    shape : (int, int)
+        Of the plane; of a large one what is counted lies on the answer's frame.
     threshold, band : float
         See :func:`napari_ois.annotation.confidence.unsure`.
     """
     prediction = answer.prediction
-    mask = obj.mask(prediction)
+    mask, _ = shown_part(obj, prediction, shape)
     assert mask is not None  # there is an answer
-    found = object_separation(prediction.depth, mask, prediction.points, prediction.labels)
+    points = prediction.frame.to_cells(prediction.points) if is_large(shape) else prediction.points
+    found = object_separation(prediction.depth, mask, points, prediction.labels)
     return Measured(
         score=mask_score(prediction.probability, mask),
         area=int(mask.sum()),

@@ -74,6 +74,7 @@ class StackWork(QObject):
         self._bases: dict[int, Any] = {}  # what each key's mask came of
         self._unanswered: dict[int, AnnotatedObject] = {}
         self._stale = False  # whether something is to be filled that is not yet
+        self._ends = (0, self.slices - 1)  # beyond which the user has said that it is not
         self._closed = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -129,7 +130,10 @@ class StackWork(QObject):
         far = self.slices if slices is None else slices
         first = keys[0] - (far if direction in (DIRECTIONS[0], DIRECTIONS[2]) else 0)
         last = keys[-1] + (far if direction in (DIRECTIONS[0], DIRECTIONS[1]) else 0)
-        self.stack.end_at(max(0, first), min(self.slices - 1, last))
+        between = direction == DIRECTIONS[3]
+        filled = [] if between else [one.index for one in self.stack.slices]  # those of another direction stay
+        low, high = self._ends
+        self.stack.end_at(max(low, min([first, *filled])), min(high, max([last, *filled])))
         self.follow(anew=True)
 
     def follow(self, *, anew: bool = False) -> None:
@@ -149,6 +153,9 @@ class StackWork(QObject):
         """Settle a slice that is not the session's by a click; False where the click is not on this stack."""
         index = self.index_of(plane)
         if index is None or not self.stack.first <= index <= self.stack.last:
+            return False
+        rows, columns = plane.shape_in(image_shape(self.image))
+        if not (-0.5 <= click.row <= rows - 0.5 and -0.5 <= click.column <= columns - 0.5):
             return False
         document = self.book.document
         parts = document.parts(self.of)
@@ -196,6 +203,8 @@ class StackWork(QObject):
         if index is None or not keys or keys[0] <= index <= keys[-1]:
             raise InputError("The object can end only beyond the slices that are settled; go to one of those.")
         self.cancel()
+        low, high = self._ends
+        self._ends = (low, index - 1) if index > keys[-1] else (index + 1, high)
         if index > keys[-1]:
             self.stack.end_at(last=index - 1)
         else:
@@ -215,7 +224,9 @@ class StackWork(QObject):
         done = {
             part.plane for part in self.book.document.parts(self.of) if part.accepted is not None and _settled(part)
         }
-        found = [StackSlice.of(one, self.plane_of(one.index)) for one in self.stack.slices]
+        # Settled and no key: what the user said of it leaves nothing, so that what was carried there is not written.
+        empty = set(self._settled()) - set(self.stack.keys)
+        found = [StackSlice.of(one, self.plane_of(one.index)) for one in self.stack.slices if one.index not in empty]
         return [one for one in found if one.plane not in done]
 
     def cancel(self) -> None:
@@ -270,10 +281,14 @@ class StackWork(QObject):
                 continue
             found = self._on_screen(part)
             if found is None and self._shows(part):
-                continue  # its answer comes, or there is none
+                if self._session is not None and not self._session.waiting:  # it is answered: nothing is there
+                    moved |= index in self.stack.keys
+                    self.stack.drop_key(index)
+                continue
             self._bases[index] = basis
             moved = True
             if found is None:
+                self.stack.drop_key(index)  # what it was is no more; its answer may be that nothing is there
                 self._unanswered[index] = part
             else:
                 self._unanswered.pop(index, None)

@@ -6,10 +6,10 @@ over then gets new ones.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_ois.annotation import Document, PackedMask
+from napari_ois.annotation.objects import Part
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def carry_over(objects: tuple[AnnotatedObject, ...], document: Document) -> int:
     labels: dict[int, int] = {}
     with document.group():
         for obj in sorted(objects, key=_turn):
-            part = None if obj.part is None or obj.whole not in wholes else replace(obj.part, of=wholes[obj.whole])
+            part = None
+            if obj.whole in wholes:  # the first one carried is where it begins, whichever it was
+                part = Part(wholes[obj.whole], settled=obj.part is None or obj.part.settled)
             new = document.start(
                 obj.plane,
                 name=obj.name,

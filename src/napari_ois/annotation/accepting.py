@@ -171,8 +171,9 @@ def _own_label(obj: AnnotatedObject, target: str) -> int:
 
 
 def _label(obj: AnnotatedObject, place: Place, objects: Objects, canvas: Canvas) -> int:
-    """The label it had, was to have, or was seeded from; else one that nobody has."""
-    label = obj.label or _own_label(obj, place.target)
+    """The label it had, was to have, was seeded from, or has on other slices; else one that nobody has."""
+    parts = (other.label for other in objects.values() if other.whole == obj.whole and other.label)
+    label = obj.label or _own_label(obj, place.target) or next(parts, 0)
     if label:
         taken = {accepted.label for accepted in accepted_on(objects, place)}
         if label in taken:

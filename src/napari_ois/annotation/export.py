@@ -36,6 +36,8 @@ Table = Mapping[str, Sequence[Any]]
 SUFFIXES = {".tif": "tiff", ".tiff": "tiff", ".zarr": "ome-zarr", ".json": "coco", ".zip": "imagej", ".csv": "csv"}
 FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
 _AXES = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}
+_NGFF = {**{ndim: names.lower() for ndim, names in _AXES.items()}, 5: "tczyx"}
+"""OME-NGFF asks for time, channel and space in this order."""
 
 
 def choose_format(path: Path, name: str | None = None) -> str:
@@ -137,11 +139,12 @@ def write_labels_tiff(path: Path, labels: NDArray[Any], pixel_size: Sequence[flo
     dtype = np.uint8 if highest < 2**8 else np.uint16 if highest < 2**16 else np.int32
     array = labels.astype(dtype)
     size = [1.0] * labels.ndim if pixel_size is None else [abs(float(side)) or 1.0 for side in pixel_size]
-    options: dict[str, Any] = {"resolution": (1 / size[-1], 1 / size[-2])}
+    # Without a unit of its own a plain TIFF would say inches.
+    options: dict[str, Any] = {"resolution": (1 / size[-1], 1 / size[-2]), "resolutionunit": "NONE"}
     if dtype is not np.int32 and labels.ndim <= 5:
         metadata: dict[str, Any] = {"unit": unit, "axes": _AXES[labels.ndim]}
         if labels.ndim > 2:
-            metadata["spacing"] = size[-3]
+            metadata["spacing"] = size[_AXES[labels.ndim].index("Z")]
         options |= {"imagej": True, "metadata": metadata}
     tifffile.imwrite(path, array, compression="zlib", **options)
 
@@ -177,7 +180,7 @@ def write_ome_zarr(path: Path, labels: NDArray[Any], pixel_size: Sequence[float]
 
 def ngff_metadata(labels: NDArray[Any], pixel_size: Sequence[float] | None, unit: str) -> dict[str, Any]:
     """Attributes of the label image: multiscales with one level, and image-label."""
-    names = _AXES[labels.ndim].lower()
+    names = _NGFF[labels.ndim]
     kinds = {"t": "time", "c": "channel"}
     axes: list[dict[str, str]] = []
     for name in names:

@@ -19,7 +19,7 @@ from napari_ois.annotation.answers import pack_answer
 from napari_ois.annotation.objects import Accepted, AnnotatedObject
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.annotation.planes import PlaneKey
-from napari_ois.annotation.replay import Answers, Replay
+from napari_ois.annotation.replay import Answers, Replay, answerable
 from napari_ois.annotation.session_file import Session
 from napari_ois.errors import InputError
 from napari_ois.segmentation.appearance import Appearance
@@ -158,15 +158,20 @@ def _given(image: Any, plane: PlaneKey, shape: tuple[int, int], look: Appearance
 
 def looks_missing(session: Session) -> list[str]:
     """What accepted objects were clicked on that one image does not give, each in a few words."""
-    seen = {obj.settings.look.missing_for_replay() for obj in session.accepted if len(obj.clicks)}
+    seen = {obj.settings.look.missing_for_replay() for obj in session.accepted if _asks(obj)}
     return sorted(seen - {""})
 
 
 def orders_needed(session: Session) -> dict[str, dict[str, Any]]:
     """The depth maps that the accepted objects were answered with: what the session says of each, by its key."""
     said = session.order.get("maps", {})
-    needed = {obj.settings.order for obj in session.accepted if len(obj.clicks) and obj.settings.order_strength > 0}
+    needed = {obj.settings.order for obj in session.accepted if _asks(obj) and obj.settings.order_strength > 0}
     return {key: said[key] if isinstance(said.get(key), dict) else {} for key in sorted(needed - {""})}
+
+
+def _asks(obj: AnnotatedObject) -> bool:
+    """Whether the network was asked: of a box alone it was, of a seed and brush strokes alone it was not."""
+    return len(obj.clicks) > 0 or answerable(obj.clicks, obj.seed)
 
 
 def play_session(
@@ -202,7 +207,7 @@ def play_session(
         replay: Replay | None = None
         for obj in objects:
             prediction = None
-            if len(obj.clicks):
+            if _asks(obj):
                 if replay is None:  # planes of seeds and brush strokes alone need no network
                     given = {"depth": maps[order]} if order in maps else {}  # not every predictor takes one
                     predictor.set_image(pixels, channel_axis=None if channel_axis is None else 2, **given)
