@@ -251,6 +251,33 @@ def test_beyond_the_image_a_window_goes_on_and_a_whole_image_is_black():
     assert (whole.rgb[~whole.valid] == 0).all()
 
 
+@pytest.mark.parametrize("frame", [(96, 128), (128, 64), (96, 96)])
+def test_windows_that_stay_inside_show_nothing_beyond_the_picture(frame):
+    ids = np.zeros((60, 90), np.uint16)
+    ids[20:40, 30:70], ids[2:8, 3:9] = 1, 2
+    rgb = np.random.default_rng(0).integers(0, 255, (60, 90, 3)).astype(np.uint8)
+    beyond = []
+    for seed in range(60):
+        window = sample_window(np.random.default_rng(seed), rgb, ids, size=frame, whole=0.5, tight=0.3, inside=True)
+        assert window.rgb.shape == (*frame, 3) and window.targets.shape[1:] == frame == window.valid.shape
+        assert (window.targets[0] == 1).sum() >= 20
+        beyond.append(1 - window.valid.mean())
+    assert np.median(beyond) < 0.02 and np.mean(beyond) < 0.05  # the rest is turned ones, whose corners reach out
+    nothing = sample_window(np.random.default_rng(0), rgb, ids * 0, size=frame, kind="none", inside=True)
+    assert nothing.rgb.shape == (*frame, 3) and nothing.valid.mean() > 0.97
+
+
+def test_a_whole_picture_of_the_window_s_own_shape_is_seen_whole():
+    ids = np.zeros((64, 96), np.uint16)
+    ids[8:56, 12:84] = 1
+    rgb = np.repeat(ids[..., None] * 255, 3, axis=2).astype(np.uint8)
+    shares = [
+        (sample_window(np.random.default_rng(s), rgb, ids, size=(64, 96), whole=1.0, inside=True).targets == 1).mean()
+        for s in range(12)
+    ]
+    assert np.abs(np.array(shares) / (ids > 0).mean() - 1).max() < 0.3  # but for zoom and turning
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_picture_targets_and_depth_stay_aligned(seed):
     rgb, ids, depth = scene()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from napari_ois.errors import InputError
 from napari_ois.training import run
-from napari_ois.training.batches import Phase
+from napari_ois.training.batches import BatchStream, Phase
 from napari_ois.training.recipe import Recipe
 from napari_ois.training.run import made_scenes, packed_images, surface_textures, train
 from napari_ois.training.scenes import load_cache, write_cache
@@ -139,3 +139,16 @@ def test_textures_are_square_pieces_of_photographs_only():
     pieces = surface_textures(Images())
     assert len(pieces) == 240
     assert {piece.shape for piece in pieces} == {(50, 50, 3)}
+
+
+def test_a_batch_has_one_shape_and_narrow_windows_are_more(tmp_path):
+    folder = made_scenes(tmp_path / "scenes", 3, (), workers=1)
+    phase = Phase(1.0, 96, 4)
+    stream = BatchStream(None, folder, phases=[phase], steps=40, aspects=(1.5, 2 / 3, 1.0), seed=3)
+    shapes = {tuple(stream[step].rgb.shape) for step in range(12)}
+    assert shapes == {(6, 3, 64, 96), (6, 3, 96, 64), (4, 3, 96, 96)}
+    again = BatchStream(None, folder, phases=[phase], steps=40, aspects=(1.5, 2 / 3, 1.0), seed=3)
+    assert (again[7].rgb == stream[7].rgb).all() and (again[7].targets == stream[7].targets).all()
+    assert phase.frame(0, 1.0) == ((96, 96), 4)
+    square = BatchStream(None, folder, phases=[phase], steps=40, seed=3)
+    assert square[0].rgb.shape == (4, 3, 96, 96)

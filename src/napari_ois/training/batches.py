@@ -19,14 +19,32 @@ from torch.utils.data import Dataset
 
 from napari_ois.errors import InputError
 from napari_ois.training.packing import load_pack
+from napari_ois.training.places import Frame
 from napari_ois.training.scenes import SceneCache, load_cache
-from napari_ois.training.windows import MIN_POSITIVE, WHOLE_IMAGE, NoObject, Window, sample_whole, sample_window
+from napari_ois.training.windows import (
+    MIN_POSITIVE,
+    WHOLE_IMAGE,
+    NoObject,
+    Window,
+    sample_whole,
+    sample_window,
+)
 
 _DRAWS = 200
 """Images without a usable object are drawn again, this often: in a folder most of whose fields are empty, too."""
 
 _WINDOW = 4
 """What a window's generator is for, beside the seed and the step's number; the lesson's are 1 to 3."""
+
+_FRAME = 5
+"""What the generator of a batch's shape is for."""
+
+CELL = 32
+"""Sides of windows are multiples of this, as sides of views are."""
+
+_OTHERWISE = 1.35
+"""An image is drawn again, a few times, where a window's shape differs from its own by more than this."""
+_SHAPE_DRAWS = 4
 
 _DEPTH_ONLY = 0.04
 """Share of real windows taken from RGB-D images without masks: they teach depth."""
@@ -65,6 +83,15 @@ class Phase:
         """Size and number of the windows of one step."""
         return ((self.size, self.images), *self.turns)[step % (1 + len(self.turns))]
 
+    def frame(self, step: int, aspect: float) -> tuple[Frame, int]:
+        """Rows and columns, and number, of the windows of one step; as many more as they are narrower."""
+        size, images = self.batch(step)
+        if aspect == 1:
+            return (size, size), images
+        narrow = max(CELL, round(size * min(aspect, 1 / aspect) / CELL) * CELL)
+        frame = (narrow, size) if aspect >= 1 else (size, narrow)
+        return frame, images * size // narrow
+
     def of(self, images: int) -> Phase:
         """The same phase with so many windows in every batch, whatever their size."""
         return replace(self, images=images, turns=tuple((size, images) for size, _ in self.turns))
@@ -76,14 +103,14 @@ class Batch:
 
     Attributes
     ----------
-    rgb : (B, 3, S, S) uint8 tensor
-    targets : (M, S, S) uint8 tensor
+    rgb : (B, 3, h, w) uint8 tensor
+    targets : (M, h, w) uint8 tensor
         0, 1, or 255 = ignore.
     image_index : (M,) int64 tensor
         Which window an object is in.
-    depth : (B, 1, S, S) float32 tensor
+    depth : (B, 1, h, w) float32 tensor
         0 to 1 over each window, larger = nearer, NaN = unknown.
-    valid : (B, 1, S, S) bool tensor
+    valid : (B, 1, h, w) bool tensor
         Whether a pixel shows the image, and not padding.
     numbers : (B,) int64 tensor
         Numbers of the windows in the step's whole batch, which may be divided over devices.
@@ -155,6 +182,9 @@ class BatchStream(Dataset[Batch]):
         How real images are shown; see :func:`sample_window` and :func:`sample_whole`.
     whole : float
         Of "window": share of windows that show the whole image.
+    aspects : sequence of float
+        Of "window": widths of windows over their heights, one drawn for each batch, which then stay within the
+        picture; empty: squares, which may reach beyond it.
     share : (int, int)
         Which of how many devices this one is: it gets every n-th window of a batch.
     licences : sequence of str
@@ -178,6 +208,7 @@ class BatchStream(Dataset[Batch]):
         objects: int = 3,
         view: str = "window",
         whole: float = WHOLE_IMAGE,
+        aspects: Sequence[float] = (),
         share: tuple[int, int] = (0, 1),
         licences: Sequence[str] = (),
     ) -> None:
@@ -187,7 +218,7 @@ class BatchStream(Dataset[Batch]):
         if fewest < share[1]:
             raise InputError(f"A batch of {fewest} windows cannot be divided over {share[1]} devices; use fewer.")
         self.sources = (pack, scenes)
-        self.view, self.whole, self.share = view, whole, share
+        self.view, self.whole, self.aspects, self.share = view, whole, tuple(aspects), share
         self.licences = licences
         self.phases = phases
         self.steps = steps
@@ -208,10 +239,10 @@ class BatchStream(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         self._open()
         phase = self.phase(step)
-        size, images = phase.batch(step)
+        frame, images = phase.frame(step, self._aspect(step))
         numbers = range(self.share[0], images, self.share[1])
         generators = [np.random.default_rng([self.seed, step, _WINDOW, n]) for n in numbers]
-        windows = [self._window(rng, size, phase.tight) for rng in generators]
+        windows = [self._window(rng, frame, phase.tight) for rng in generators]
         counts = torch.tensor([len(w.targets) for w in windows])
         return Batch(
             rgb=torch.from_numpy(np.stack([w.rgb for w in windows])).permute(0, 3, 1, 2),
@@ -231,12 +262,17 @@ class BatchStream(Dataset[Batch]):
         if scenes is not None and self._scenes is None:
             self._scenes = load_cache(scenes)
 
-    def _window(self, rng: np.random.Generator, size: int, tight: float) -> Window:
+    def _aspect(self, step: int) -> float:
+        if not self.aspects:
+            return 1.0
+        return float(np.random.default_rng([self.seed, step, _FRAME]).choice(self.aspects))
+
+    def _window(self, rng: np.random.Generator, frame: Frame, tight: float) -> Window:
         for _ in range(_DRAWS):
             try:
                 if rng.random() < self.real_share:
-                    return self._real(rng, size, tight)
-                return self._made(rng, size, tight)
+                    return self._real(rng, frame, tight)
+                return self._made(rng, frame, tight)
             except NoObject:
                 continue
         raise InputError(
@@ -244,30 +280,45 @@ class BatchStream(Dataset[Batch]):
             "training data."
         )
 
-    def _real(self, rng: np.random.Generator, size: int, tight: float) -> Window:
+    def _real(self, rng: np.random.Generator, frame: Frame, tight: float) -> Window:
         assert self._pack is not None
         if self._depth_only and rng.random() < _DEPTH_ONLY:
             index = int(rng.choice(self._depth_only))
         else:
-            index = self._pack.draw(rng)
+            index = self._draw(rng, frame)
         rgb, ids, depth = self._pack.image(index)
         entry = self._pack.images[index]
         if self.view == "whole" and entry.kind != "none":
-            return sample_whole(rng, rgb, ids, depth, size=size, max_objects=self.objects)
+            return sample_whole(rng, rgb, ids, depth, size=max(frame), max_objects=self.objects)
         return sample_window(
             rng,
             rgb,
             ids,
             depth,
-            size=size,
+            size=frame,
             kind=entry.kind,
             union_ok=entry.union_ok,
             max_objects=self.objects,
             tight=tight,
             whole=self.whole,
+            inside=bool(self.aspects),
         )
 
-    def _made(self, rng: np.random.Generator, size: int, tight: float) -> Window:
+    def _draw(self, rng: np.random.Generator, frame: Frame) -> int:
+        """Draw an image, if possible one of about the window's shape: then little of it is cut off."""
+        assert self._pack is not None
+        index = self._pack.draw(rng)
+        for _ in range(_SHAPE_DRAWS if self.aspects else 0):
+            entry = self._pack.images[index]
+            if not entry.height:  # not read yet
+                break
+            ratio = (entry.width * frame[0]) / (entry.height * frame[1])
+            if max(ratio, 1 / ratio) <= _OTHERWISE:
+                break
+            index = self._pack.draw(rng)
+        return index
+
+    def _made(self, rng: np.random.Generator, frame: Frame, tight: float) -> Window:
         assert self._scenes is not None
         scene = self._scenes.scene(int(rng.integers(len(self._scenes))))
         return sample_window(
@@ -275,14 +326,15 @@ class BatchStream(Dataset[Batch]):
             scene.rgb,
             scene.ids,
             scene.depth,
-            size=size,
+            size=frame,
             max_objects=self.objects,
             tight=tight,
+            inside=bool(self.aspects),
         )
 
 
 def stretched_depth(window: Window) -> np.ndarray:
-    """The window's depth stretched to [0, 1], (S, S) float32; all NaN where there is none."""
+    """The window's depth stretched to [0, 1], (h, w) float32; all NaN where there is none."""
     if window.depth is None or not np.isfinite(window.depth).any():
         return np.full(window.valid.shape, np.nan, np.float32)
     low, high = np.nanmin(window.depth), np.nanmax(window.depth)

@@ -69,6 +69,9 @@ class Recipe:
         Most objects of one window.
     whole : float
         Share of the windows that are not cut close which show the whole image, as a first click sees it.
+    aspects : tuple of float
+        Widths of windows over their heights, one drawn for each step; windows then stay within the picture, as views
+        in use do. Empty: squares, which may reach beyond.
     view : str
         "window", cut at many scales around objects, or "whole", the whole image as SegNext shows it.
     borrowed : bool
@@ -111,6 +114,7 @@ class Recipe:
     real_share: float = 0.65
     objects: int = 3
     whole: float = WHOLE_IMAGE
+    aspects: tuple[float, ...] = ()
     view: str = "window"
     seed: int = 0
     borrowed: bool = False
@@ -246,6 +250,7 @@ def as_plain(recipe: Recipe) -> dict[str, Any]:
     plain["rounds"] = list(recipe.rounds)
     plain["betas"] = list(recipe.betas)
     plain["licences"] = list(recipe.licences)
+    plain["aspects"] = list(recipe.aspects)
     return plain
 
 

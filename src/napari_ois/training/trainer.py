@@ -116,6 +116,7 @@ class Trainer:
             objects=recipe.objects,
             view=recipe.view,
             whole=recipe.whole,
+            aspects=recipe.aspects,
             share=(self.team.number, self.team.size),
             licences=recipe.licences,
         )
