@@ -35,7 +35,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PICTURES = DOCS / "images"
 PATIENCE = 300.0
 """Seconds to wait for one step."""
-CLICKS_ON_MOTORCYCLE = [(260, 330)]
+CLICKS_ON_MOTORCYCLE = [(300, 180)]
 CLICKS_ON_BONE = [(30, 50), (70, 80), (12, 37)]
 LARGEST = 290_000
 """Bytes of a picture above which it is drawn with few colours."""
