@@ -34,8 +34,9 @@ _ATTEMPTS = 8
 WHOLE_IMAGE = 0.35
 """Share of windows that show the whole image."""
 _ROTATED = 0.15
-_MERGE_REGIONS = 0.35
-_MERGE_ALL = 0.30
+_MERGE_REGIONS = 0.1
+# all parts are asked for as one where they are many, as of a car; of two, a nucleus in its cell, hardly
+_MERGE_TWO, _MERGE_MORE = 0.1, 0.6
 _SMOOTH_ZOOM = 1.4
 
 
@@ -193,8 +194,10 @@ def _group(
     union_ok: bool,
 ) -> np.ndarray:
     """Ids that together are the object: one, or at times two touching regions, or all."""
-    if union_ok and rng.random() < _MERGE_ALL:
-        return np.flatnonzero(counts)
+    if union_ok:
+        every = np.flatnonzero(counts)
+        if rng.random() < (_MERGE_MORE if len(every) > 2 else _MERGE_TWO):
+            return every
     if kind == "regions" and rng.random() < _MERGE_REGIONS:
         mask = (labels == first).view(np.uint8)
         ring = cv2.dilate(mask, np.ones((3, 3), np.uint8)) > mask
