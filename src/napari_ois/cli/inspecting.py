@@ -58,14 +58,14 @@ def inspect(
     by order, 2 lost) and order.json.
     """
     from napari_ois.annotation.replay import Replay
-    from napari_ois.segmentation.files import check_inputs, whole_folder
+    from napari_ois.segmentation.files import whole_folder
     from napari_ois.segmentation.inspection import Inspection
     from napari_ois.segmentation.inspection_figure import save_inspection
     from napari_ois.segmentation.results import plane_under
 
     given = Given.take(ctx.meta["order"], options)
-    check_inputs(output, (image, options["depth"]), ("order.png", "order.json", "changed.tif", "attention_*.tif"))
-    prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision, plane)
+    written = ("order.png", "order.json", "changed.tif", "attention_*.tif")
+    prompt, source, scene = begin(image, output, written, given, options, channel_axis, device, precision, plane)
     chosen = {"block": None if block is None else block - 1, "head": None if head is None else head - 1}
     with progress_bar(4, "inspect") as step, spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size, compiled)

@@ -21,6 +21,8 @@ from napari_ois.cli.parts import (
 from napari_ois.cli.prompting import Given, prompt_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_ois.annotation.prompts import Prompt
     from napari_ois.cli.ordering import OrderedImage
     from napari_ois.segmentation.order_sources import OrderSource
@@ -72,12 +74,10 @@ def segment(
     size all the same; the other files lie on the region that region.json tells.
     """
     from napari_ois.annotation.replay import Replay
-    from napari_ois.segmentation.files import check_inputs
     from napari_ois.segmentation.frame_files import on_cells
 
     given = Given.take(ctx.meta["order"], options)
-    check_inputs(output, (image, options["depth"]), WRITTEN)
-    prompt, source, scene = begin(image, output, given, options, channel_axis, device, precision, plane)
+    prompt, source, scene = begin(image, output, WRITTEN, given, options, channel_axis, device, precision, plane)
     with progress_bar(4, "segment") as step, spoken_warnings():
         predictor = load_predictor(model, device, precision, input_size, compiled)
         step(1)
@@ -104,6 +104,7 @@ def segment(
 def begin(
     image: Path,
     output: Path,
+    written: Sequence[str],
     given: Given,
     order: dict[str, Any],
     channel_axis: int | None,
@@ -115,15 +116,18 @@ def begin(
 
     Parameters
     ----------
+    written : sequence of str
+        Patterns of the files that will be written into the output, or removed from it.
     given : Given
     order : dict
         Values of :func:`napari_ois.cli.ordering.order_options`.
     plane : tuple of int, optional
         Which one of the file.
     """
-    from napari_ois.segmentation.files import check_target
+    from napari_ois.segmentation.files import check_inputs, check_target
 
     check_target(output)
+    check_inputs(output, (image, order["depth"]), written)
     source = chosen_source(order, channel_axis, device, precision)
     prompts: list[Prompt] = []
     scene = read_ordered(

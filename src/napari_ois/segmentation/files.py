@@ -26,9 +26,7 @@ from napari_ois.segmentation.ome_zarr import is_zarr, open_zarr
 from napari_ois.segmentation.overview import draw_overview
 from napari_ois.segmentation.prediction import Prediction
 
-UNREADABLE = (
-    OSError, ValueError, EOFError, IndexError, RuntimeError, NotImplementedError, zlib.error, tifffile.TiffFileError,
-)  # fmt: skip
+UNREADABLE = (OSError, ValueError, EOFError, IndexError, RuntimeError, zlib.error, tifffile.TiffFileError)
 """What the readers raise at a damaged file, or one that they do not know; RuntimeError is that of zarr's codecs."""
 
 _AS = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "LA": "L", "La": "L", "PA": "RGBA"}

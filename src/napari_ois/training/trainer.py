@@ -120,11 +120,9 @@ class Trainer:
             share=(self.team.number, self.team.size),
             licences=recipe.licences,
         )
-        self._start = ""
         torch.manual_seed(recipe.seed)
         model = build(recipe.preset, **recipe.switches)
-        if not self.checkpoint.exists():
-            self._begin(model, depth_weights, start)
+        begun = "" if self.checkpoint.exists() else self._begin(model, depth_weights, start)
         if recipe.borrowed:
             for part in (model.encoder, model.depth_decoder):
                 part.requires_grad_(False)
@@ -133,7 +131,7 @@ class Trainer:
         self.team.same(model.state_dict().values())
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.placement.precision == "fp16")
         average = {name: value.clone() for name, value in model.state_dict().items()}
-        self.state = State(model, make_optimizer(model, recipe), scaler, average, start=self._start)
+        self.state = State(model, make_optimizer(model, recipe), scaler, average, start=begun)
         if self.checkpoint.exists():
             self.state.read(self.checkpoint, recipe, self.device)
             logger.info("Resumed at step %d", self.step)
@@ -278,27 +276,29 @@ class Trainer:
             return False
         return step == self.recipe.steps or (self.dev_every > 0 and step % self.dev_every == 0)
 
-    def _begin(self, model: OIS, depth_weights: Path | None, start: str | Path | None) -> None:
-        """Give a new training the weights that it starts from, where they are not random."""
+    def _begin(self, model: OIS, depth_weights: Path | None, start: str | Path | None) -> str:
+        """Give a new training the weights that it starts from, where they are not random; say which."""
         preset = self.recipe.preset
         if start is not None:
             network, info = load_model(start)
             if info.preset != preset:
                 raise InputError(f"{start} is for {info.preset}; give a checkpoint for {preset}.")
-            self._start = f"{start} (sha256 {info.sha256})"
+            said = f"{start} (sha256 {info.sha256})"
             if self.recipe.borrowed:
                 model.encoder.load_state_dict(network.encoder.state_dict())
                 model.depth_decoder.load_state_dict(network.depth_decoder.state_dict())
-                return
+                return said
             state = started(network.state_dict(), model.state_dict())
             if state is None:
                 raise InputError(f"{start} has other switches than the recipe; give one that was trained with them.")
             model.load_state_dict(state)
-        elif self.recipe.borrowed:
+            return said
+        if self.recipe.borrowed:
             raise InputError("There is no model to borrow the encoder from; name one to start from.")
-        elif PRESETS[preset].encoder == "vit":
+        if PRESETS[preset].encoder == "vit":
             weights = local_depth_weights(preset, given=depth_weights, revision=None)
             load_depth_anything(model, weights)
+        return ""
 
     def _open_logs(self) -> None:
         if not self.team.leads:
