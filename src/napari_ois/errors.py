@@ -6,6 +6,11 @@ that is not an :class:`OISError` is a bug of ours and keeps its traceback.
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class OISError(Exception):
     """Base of every error that a user can cause and mend."""
@@ -17,6 +22,21 @@ class InputError(OISError, ValueError):
 
 class WeightsError(OISError, RuntimeError):
     """Weights that are missing, damaged, or made for another network."""
+
+
+@contextmanager
+def reading_table(path: Path) -> Iterator[None]:
+    """Say in a sentence that a CSV file cannot be read, whatever its bytes are.
+
+    Raises
+    ------
+    InputError
+        In place of what the reader raised.
+    """
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a table ({error}); save it as CSV in UTF-8.") from error
 
 
 class Interrupted(Exception):

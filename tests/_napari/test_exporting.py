@@ -87,6 +87,20 @@ def test_csv(two, viewer, qtbot, tmp_path) -> None:
     assert (first["unit"], first["score"], first["clicks"]) == ("micrometer²", "0.75", "1")
 
 
+def test_csv_has_the_labels_as_they_are_now(two, viewer, qtbot, tmp_path) -> None:
+    layer, path = viewer.layers["scan objects"], tmp_path / "objects.csv"
+    layer.data[layer.data == 1] = 0  # erased by hand but for three pixels, and a label of someone else's
+    layer.data[0, :3], layer.data[59, 70:] = 1, 9
+    written(two, qtbot, path)
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["index"], row["name"], row["area_px"], row["area"]) for row in rows[::2]] == [
+        ("1", "nucleus", "3", "0.75"),
+        ("9", "", "10", "2.5"),
+    ]
+    assert int(rows[1]["area_px"]) == (layer.data == 2).sum() and rows[2]["unit"] == "micrometer²"
+
+
 def test_labels_of_others_are_exported_too(two, viewer, qtbot, tmp_path) -> None:
     mine = viewer.add_labels(np.eye(60, 80, dtype=np.int32) * 3, name="mine", scale=(0.5, 0.5), units="micrometer")
     two.target.value = mine

@@ -109,6 +109,28 @@ def test_a_hidden_layer_is_written_like_any_other(canvas) -> None:
     assert not layer.data.any() and not layer.visible
 
 
+def test_layers_follow_their_image_as_long_as_they_lie_on_it(canvas) -> None:
+    on, off = canvas.make(), canvas.make()
+    off.translate = (1, 1)
+    image = canvas._image
+    image.scale, image.translate, image.units = (5, 1), (3, 4), ("um", "um")
+    canvas.check(on)
+    assert on.units == image.units
+    np.testing.assert_array_equal(off.scale, (2, 2))
+    canvas.release()
+    image.scale = (1, 1)
+    np.testing.assert_array_equal(on.scale, (5, 1))
+
+
+def test_labels_that_memory_does_not_hold_are_said(canvas, monkeypatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("napari_ois._napari.label_canvas.np.zeros", full)
+    with pytest.raises(InputError, match='Labels for all of "scan" need 0 GiB, more than there is: choose'):
+        canvas.make()
+
+
 def test_a_name_is_given_once_and_outlives_renaming(canvas) -> None:
     first = Labels(np.zeros((20, 30), int), name="cells", scale=(2, 2))
     second = Labels(np.zeros((20, 30), int), name="cells", scale=(2, 2))

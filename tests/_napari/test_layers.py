@@ -186,6 +186,16 @@ def test_maps_are_hidden_and_span_zero_to_one() -> None:
         assert tuple(layer.contrast_limits) == (0, 1)
 
 
+def test_napari_s_own_undo_does_not_bring_back_masks_of_ours() -> None:
+    _, _, layers = make()
+    layers.show_mask(MASK)
+    layers.show_mask(np.roll(MASK, 3, axis=0))
+    layers.preview.data_setitem((np.array([0, 0]), np.array([0, 1])), 1)  # a stroke of the user's
+    layers.preview.undo()
+    layers.preview.undo()
+    np.testing.assert_array_equal(layers.shown_mask(), np.roll(MASK, 3, axis=0))
+
+
 def test_large_changes_are_drawn_too(monkeypatch) -> None:
     monkeypatch.setattr("napari_ois._napari.layers.LARGE_CHANGE", 10)
     _, _, layers = make()

@@ -210,6 +210,45 @@ class TestGoing:
         started.accept()
         assert mine.data[40, 50] == 1
 
+    @pytest.mark.parametrize("waits_for", ["answer", "labels"])
+    def test_a_click_made_meanwhile_begins_the_next_object(
+        self, started, viewer, fake, click, qtbot, monkeypatch, waits_for
+    ) -> None:
+        canvas, jobs = started.session.workbook.canvas, []
+        aside = canvas._aside
+        click(started, 20, 30)
+        if waits_for == "answer":
+            fake.delay = 0.2
+            started.session.layers.clicks.add((20, 34))
+        else:
+            monkeypatch.setattr(canvas, "_aside", lambda *errand: jobs.append(errand))
+            started.target.value = viewer.add_labels(np.zeros((60, 80), np.int32), name="mine")
+        started.accept()
+        started.session.layers.clicks.add((42, 50))
+        assert "begins the next object" in started.status.text()
+        fake.delay = 0.0
+        for errand in jobs:
+            aside(*errand)
+        qtbot.waitUntil(lambda: len(started.session.document) == 2)
+        qtbot.waitUntil(lambda: not started.session.waiting)
+        first, second = started.session.document.objects
+        assert first.state == "accepted" and [(c.row, c.column) for c in second.clicks] == [(42, 50)]
+        assert len(first.clicks) == (2 if waits_for == "answer" else 1)
+        idle(qtbot, started)
+        np.testing.assert_allclose(started.session.layers.clicks.data, [(42, 50)])
+        assert started.session.layers.shown_mask()[42, 50]
+
+    def test_if_nothing_is_accepted_that_click_is_said_to_be_lost(self, started, fake, click, qtbot, notes) -> None:
+        click(started, 20, 30)
+        fake.delay = 0.2
+        started.session.layers.clicks.add((20, 34))
+        started.accept()
+        started.session.layers.clicks.add((42, 50))
+        started.clear()
+        assert notes[-1].startswith("The next object was not begun")
+        idle(qtbot, started)
+        assert len(started.session.document) == 1 and not started.session.clicks
+
     def test_in_another_layer_a_reopened_object_has_an_id_of_that(self, two, viewer, qtbot, notes) -> None:
         data = np.zeros((60, 80), np.int32)
         data[5, 5:9] = 1

@@ -363,6 +363,29 @@ class TestFiles:
             np.testing.assert_array_equal(objects[labels != 0], labels[labels != 0])
         assert (objects[50, 10] != 0) == (answer != "Replace")
 
+    def test_it_is_not_loaded_into_another_image_s_labels(self, started, viewer, make, click, tmp_path, qtbot) -> None:
+        click(started, 20, 30)
+        started.accept()
+        path = tmp_path / "work.json"
+        started.save_session(path)
+        idle(qtbot, started)
+        viewer.layers.clear()
+        viewer.add_image(np.random.default_rng(1).random((60, 80)), name="scan")  # another day, another well
+        with qtbot.waitSignal(started.embedded):
+            started.start()
+        click(started, 40, 50)
+        started.accept()
+        other = viewer.layers["scan objects"]
+        seen = other.data.copy()
+        started.image.value = viewer.add_image(IMAGE, name="scan")
+        with qtbot.waitSignal(started.embedded):
+            started.start()
+        started.load_session(path)
+        idle(qtbot, started)
+        np.testing.assert_array_equal(other.data, seen)
+        (own,) = started.session.workbook.canvas.layers.values()
+        assert own is not other and own in viewer.layers and own.data[20, 30] == 1
+
     def test_what_is_loaded_into_a_deleted_layer_is_seen(self, started, viewer, click, tmp_path, qtbot) -> None:
         click(started, 20, 30)
         started.accept()
@@ -407,3 +430,52 @@ class TestFiles:
         assert len(dialogs) == 2
         for dialog in dialogs:
             dialog.close()
+
+
+def test_objects_go_where_those_of_their_image_are(started, viewer, click, qtbot) -> None:
+    click(started, 20, 30)
+    started.accept()
+    first, labels = started.image.value, viewer.layers["scan objects"]
+    second = viewer.add_image(np.random.default_rng(1).random((60, 80)), name="other")
+    for image, place in ((second, (40, 50)), (first, (40, 50)), (second, (20, 60))):
+        started.image.value = image
+        with qtbot.waitSignal(started.embedded):
+            started.start()
+        click(started, *place)
+        started.accept()
+        qtbot.waitUntil(lambda: started.session.object is None)
+    for layer in (labels, viewer.layers["other objects"]):
+        np.testing.assert_array_equal(np.unique(layer.data), [0, 1, 2])
+
+
+def test_other_pixels_of_the_same_shape_keep_the_objects(started, viewer, click, qtbot, journals) -> None:
+    click(started, 20, 30)
+    started.rename_object(1, "nucleus")
+    started.accept()
+    image, labels = started.image.value, viewer.layers["scan objects"]
+    image.data = IMAGE[::-1].copy()
+    qtbot.waitUntil(lambda: started.session is None)
+    with qtbot.waitSignal(started.embedded):
+        started.start()
+    idle(qtbot, started)
+    assert [row.name for row in started.session.workbook.rows] == ["nucleus"]
+    assert started.target.value is labels
+    click(started, 40, 50)
+    started.accept()
+    qtbot.waitUntil(lambda: started.session.object is None)
+    assert labels.data[20, 30] == 1 and labels.data[40, 50] == 2
+    idle(qtbot, started)
+    document = Document()
+    Journal.resume(started.session.workbook.recovery.journal.path, document).close()
+    assert [obj.name for obj in document.objects] == ["nucleus", "object 2"]
+
+
+def test_of_another_shape_a_new_list_is_begun_and_that_is_said(started, viewer, click, qtbot, notes) -> None:
+    click(started, 20, 30)
+    started.accept()
+    started.image.value.data = np.zeros((50, 80))
+    qtbot.waitUntil(lambda: started.session is None)
+    assert "another shape now" in notes[-1] and "Its labels stay" in notes[-1]
+    with qtbot.waitSignal(started.embedded):
+        started.start()
+    assert not started.session.document.objects and viewer.layers["scan objects"].data[20, 30] == 1

@@ -207,6 +207,15 @@ class TestCorrections:
         click(stack, 0, 30, 21, positive=False)
         assert not filled(stack, qtbot)[6].mask[30, 21]
 
+    def test_a_click_of_another_object_is_none_of_its(self, stack, viewer, qtbot, notes) -> None:
+        stack.propagate()
+        filled(stack, qtbot)
+        stack.new_object()
+        viewer.dims.set_current_step(0, 6)
+        stack.session.layers.clicks.add((6, 30, 27))
+        assert "outside the plane" in notes[-1]
+        assert len(stack.session.document) == 1 and stack.stack_work.stack.keys == (START,)
+
     def test_agreeing_settles_without_a_click(self, stack, viewer, qtbot, notes) -> None:
         stack.propagate()
         filled(stack, qtbot)

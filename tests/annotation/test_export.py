@@ -41,6 +41,9 @@ def test_tiff_keeps_ids_pixel_size_and_unit(labels, tmp_path) -> None:
         x, y = (file.pages[0].tags[name].value for name in ("XResolution", "YResolution"))
         assert (x[0] / x[1], y[0] / y[1]) == (5, 4)
         assert file.imagej_metadata.get("spacing", 0.5) == 0.5
+    export_labels(labels, path, pixel_size=SIZE[-labels.ndim :], unit="µm")
+    with tifffile.TiffFile(path) as file:  # as ImageJ writes it
+        assert "unit=\\u00B5m" in file.pages[0].description
     export_labels(labels * 1000, path)
     np.testing.assert_array_equal(tifffile.imread(path).reshape(labels.shape), labels * 1000)
 

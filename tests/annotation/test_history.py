@@ -87,6 +87,26 @@ def test_something_new_ends_redo(document) -> None:
     assert document.objects[0].number == 2  # a number is never given twice
 
 
+def test_what_is_done_to_many_is_told_once(document, disk) -> None:
+    told = []
+    document.connect(told.append)
+    with pytest.raises(InputError), document.told_once():
+        for column in (6, 20):
+            document.accept(document.start(PLANE).number, disk(12, column, 4))
+        assert not told
+        document.accept(99, np.ones((24, 30), bool))
+    (happened,) = told  # of what was done before the error too
+    assert (
+        happened.kind == "do"
+        and happened.numbers == {1, 2}
+        and happened.written == (document.canvas.arrays["labels"] > 0).sum()
+    )
+    assert len(happened.commands) == 4 == len(document.undo())
+    with document.told_once():
+        document.select(None)
+    assert [one.kind for one in told] == ["do", "undo"]
+
+
 def test_a_group_is_one_step_and_neighbouring_groups_are_two(document) -> None:
     document.start(PLANE)
     for _ in range(2):

@@ -11,6 +11,7 @@ import cloudpickle
 import numpy as np
 import pytest
 import tifffile
+import torch
 from click.testing import CliRunner
 
 from napari_ois.batch.cluster import run_batch
@@ -18,7 +19,9 @@ from napari_ois.batch.items import everything_items
 from napari_ois.batch.results import DONE, THERE, Results
 from napari_ois.batch.sources import list_planes
 from napari_ois.batch.work import EverythingWork
+from napari_ois.checkpoints import save_checkpoint
 from napari_ois.cli import main
+from napari_ois.network import build
 
 pytest.importorskip("distributed", reason="batches need the extra 'batch'")
 
@@ -137,9 +140,31 @@ def test_the_command_says_what_is_missing_or_too_much(images, tmp_path):
         (("--everything", "--model", "ois-compct"), "no model called 'ois-compct'"),
         (("--everything", "--precision", "fp17"), 'no precision "fp17"'),
         (("--everything", "--input-size", "99999"), "input_size=99999 is out of range"),
+        (("--everything", "--device", "cuda:99"), "cuda:99"),
         (("--everything", "--scheduler", "nonsense"), "no dask scheduler at nonsense"),
     ):
         result = CliRunner().invoke(main, ["batch", str(images), "-o", str(tmp_path / "out"), *more])
         assert result.exit_code == 2 and sentence in result.output, result.output
         if "--scheduler" not in more:
             assert not (tmp_path / "out").exists()  # so the right command may take the folder
+
+
+def test_results_do_not_go_among_the_images(images):
+    before = sorted(images.iterdir())
+    result = CliRunner().invoke(main, ["batch", str(images), "-o", str(images / "." / ""), "--everything"])
+    assert result.exit_code == 2 and "give another folder for the results" in result.output
+    assert sorted(images.iterdir()) == before
+
+
+def test_other_weights_under_the_same_name_need_another_folder(images, tmp_path):
+    for image in list(images.iterdir())[1:]:
+        image.unlink()
+    model = tmp_path / "own.safetensors"
+    words = ["batch", str(images), "-o", str(tmp_path / "out"), "--everything", "--grid", "2", "--input-size", "64"]
+    words += ["--device", "cpu", "--model", str(model)]
+    for seed, code in ((0, 0), (0, 0), (1, 2)):
+        torch.manual_seed(seed)
+        save_checkpoint(build("ois-compact").state_dict(), model, metadata={"preset": "ois-compact"})
+        result = CliRunner().invoke(main, words)
+        assert result.exit_code == code, result.output
+    assert "other settings" in result.output

@@ -113,6 +113,14 @@ def test_a_session_is_played_on_the_image_that_it_is_of(folder, squares, tmp_pat
         assert written.imagej_metadata["unit"] == "mm"
 
 
+def test_a_session_that_was_saved_under_windows_finds_its_image(folder):
+    session = session_on(IMAGE, (PlaneKey(), 10, 10))
+    elsewhere = replace(session.image, source="C:\\data of mine\\a.tif")
+    save_session(folder / "any.json", replace(session, image=elsewhere))
+    (item,) = session_items(list_planes(folder), [folder / "any.json"])
+    assert item.plane.name == "a"
+
+
 def test_a_session_of_another_image_fails_where_it_is_done(folder, squares, tmp_path):
     save_session(folder / "any.json", session_on(IMAGE, (PlaneKey(), 10, 10), name="b.tif"))
     (item,) = session_items(list_planes(folder), [folder / "any.json"])

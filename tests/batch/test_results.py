@@ -93,3 +93,16 @@ def test_the_report_has_a_line_an_item_and_half_written_files_go(tmp_path):
     assert lines[0] == {"name": "a", "status": "done", "seconds": "1.235", "process": "77", "error": ""}
     assert lines[1]["error"] == "No, it is broken."
     assert not (tmp_path / ".unfinished").exists()
+
+
+def test_a_report_that_cannot_be_written_is_said_and_the_results_stay(tmp_path, monkeypatch):
+    results = Results(tmp_path)
+    results.publish("a", labelled())
+
+    def locked(self, text, **_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.write_text", locked)
+    with pytest.raises(InputError, match=r"batch_report.csv cannot be written \(Permission denied\), the results are"):
+        results.end([Outcome("a", DONE)])
+    assert results.has("a") and sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.tif"]

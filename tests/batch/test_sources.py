@@ -24,6 +24,14 @@ def test_images_come_in_order_and_two_of_one_stem_keep_their_suffix(tmp_path):
     assert pixels.shape == (4, 5) and channel_axis is None
 
 
+def test_no_two_images_have_results_of_one_name(tmp_path):
+    for name in ("a.png", "a.png.tif", "B.jpg", "b.tif", "c.npy"):
+        (tmp_path / name).touch()
+    names = [plane.name for plane in list_planes(tmp_path)]
+    assert names == ["B.jpg", "a", "a.png.tif", "b.tif", "c"]
+    assert len({name.casefold() for name in names}) == 5
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_planes_of_an_ome_zarr_run_along_its_leading_axes(tmp_path, make_zarr, nested):
     array = np.arange(2 * 3 * 4 * 5, dtype=np.uint16).reshape(2, 3, 4, 5)

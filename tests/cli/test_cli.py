@@ -238,6 +238,25 @@ def test_doctor_fails_on_damaged_weights_and_a_failed_test(weights, monkeypatch)
     assert run("doctor").exit_code == 1
 
 
+def test_doctor_opens_the_user_s_own_weights(monkeypatch, tmp_path):
+    from napari_ois.checkpoints import loading, registry, save_checkpoint
+    from napari_ois.cli import checkup
+
+    monkeypatch.setattr(checkup, "_self_test", lambda model: (True, "self-test"))
+    monkeypatch.setattr(checkpoints, "load_model", loading.load_model)
+    monkeypatch.setattr(checkpoints, "list_models", registry.list_models)
+    monkeypatch.setenv("NAPARI_OIS_CHECKPOINTS", str(tmp_path))
+    mine, preset = tmp_path / "mine.safetensors", {"preset": "ois-compact"}
+    save_checkpoint(build("ois-compact").state_dict(), mine, metadata=preset)
+    assert "weights of mine: can be loaded" in run("doctor").output
+    save_checkpoint({"other": torch.zeros(3)}, mine, metadata=preset)
+    result = run("doctor")
+    assert result.exit_code == 1 and "[FAILED] weights of mine: " in result.output
+    mine.write_bytes(b"no weights")
+    result = run("doctor")
+    assert result.exit_code == 1 and "[FAILED] weights of mine: " in result.output and "is damaged" in result.output
+
+
 def test_doctor_s_self_test_runs_the_model():
     from napari_ois.cli.checkup import _self_test
 

@@ -37,6 +37,21 @@ def test_every_plane_is_embedded_once(tmp_path: Path, kind: str) -> None:
     predictor.set_image(STACK[1])
 
 
+def test_a_folder_that_cannot_be_written_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, taken = tmp_path / "stack.tif", tmp_path / "file"
+    tifffile.imwrite(image, STACK[:1], photometric="minisblack")
+    taken.touch()
+    done = CliRunner().invoke(main, ["precompute", str(image), "--folder", str(taken), "--device", "cpu"])
+    assert done.exit_code == 2 and "is a file" in done.output
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zarr.open_group", full)
+    done = CliRunner().invoke(main, ["precompute", str(image), "--folder", str(tmp_path / "kept"), "--device", "cpu"])
+    assert done.exit_code == 2 and "Not every plane could be kept" in done.output
+
+
 def test_colour_is_not_a_stack(tmp_path: Path) -> None:
     image = tmp_path / "image.npy"
     np.save(image, np.moveaxis(STACK, 0, -1))

@@ -147,3 +147,6 @@ def test_damaged_manifest_is_named(collection):
     write_manifest(collection, [], header=["set", "image"])
     with pytest.raises(InputError, match="lacks the columns domain"):
         EvalCollection(collection)
+    (collection / "MANIFEST.csv").write_text("set,image\nKüche,a.png\n", encoding="utf-16")  # as a spreadsheet may
+    with pytest.raises(InputError, match=r"cannot be read as a table .* save it as CSV in UTF-8"):
+        EvalCollection(collection)

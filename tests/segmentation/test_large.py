@@ -93,6 +93,14 @@ def test_the_next_click_goes_on_in_the_same_frame_without_another_embedding(netw
     assert len(network.embedded) == 2
 
 
+def test_the_order_of_a_click_outside_of_the_frame_is_not_made_up(predictor):
+    predictor.set_image(Painted())
+    answer = predictor.predict([(1_000, 1_000), (9_000, 9_000), (1_010, 1_020)], [1, 0, 0])
+    far, near = answer.negative_order_maps
+    assert np.isnan(far).all() and np.isfinite(near).all()
+    assert np.isnan(answer.depths_at_clicks()).tolist() == [False, True, False]
+
+
 def test_clicks_far_apart_have_a_region_that_holds_both(predictor):
     predictor.set_image(Painted())
     first = predictor.predict([(10_000, 10_000)], [1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,9 +113,9 @@ def test_a_boxed_runner_asks_for_a_window_on_later_clicks_only(tiny_network, mon
     seen = []
     decode = network.decode_clicks
 
-    def spy(*args, window=None):
+    def spy(*args, window=None, **extras):
         seen.append(window)
-        return decode(*args, window=window)
+        return decode(*args, window=window, **extras)
 
     monkeypatch.setattr(network, "decode_clicks", spy)
     runner = Runner(network, place("cpu", "fp32"), boxed=True)
@@ -125,6 +126,10 @@ def test_a_boxed_runner_asks_for_a_window_on_later_clicks_only(tiny_network, mon
         view = scene.whole.view
         none = torch.full_like(first.logits, -9.0)
         later = runner.decode(scene.whole, asked, (none, view))
-    assert seen[0] is None
-    assert seen[1] is not None
+        inspected = runner.decode(scene.whole, replace(asked, inspect=True), (none, view))
+        runner.decode(scene.whole, replace(asked, strength=0.5), (none, view))
+    assert seen[0] is None and seen[1] is not None
+    assert seen.count(seen[1]) == 3  # whatever else is asked, the same box: what the inspector shows is what was seen
+    torch.testing.assert_close(inspected.logits, later.logits, rtol=0, atol=1e-5)
+    assert len(inspected.looked.blocks) == len(network.blocks)
     assert math.prod(first.logits.shape) == math.prod(later.logits.shape)

@@ -47,6 +47,16 @@ def test_first_clicks_fall_inside_and_mostly_deep(rng):
     assert np.mean(np.array(depths) >= 0.5) > 0.7
 
 
+def test_negative_clicks_keep_to_what_the_image_shows(rng):
+    truth = disk(20, 20, 12)
+    valid = np.zeros(truth.shape, bool)
+    valid[:44, :44] = True
+    for others in (None, np.zeros_like(truth), disk(50, 50, 8)):  # none, none here, one in the padding alone
+        clicks = [c for _ in range(50) for c in initial_clicks(rng, truth, others, valid)]
+        assert all(valid[r, c] for r, c, _ in clicks)
+        assert sum(label == 0 for *_, label in clicks) > 50
+
+
 def test_an_empty_object_gets_no_first_click(rng):
     assert first_click(rng, np.zeros((16, 16), bool)) is None
 

@@ -165,6 +165,9 @@ def test_damaged_files_are_named(collection):
     write_manifest(collection, [], header=["set", "image"])
     with pytest.raises(InputError, match="lacks the columns mask"):
         read_manifest(collection)
+    (collection / "MANIFEST.csv").write_text("set,image\nKüche,a.png\n", encoding="utf-16")  # as a spreadsheet may
+    with pytest.raises(InputError, match=r"cannot be read as a table .* save it as CSV in UTF-8"):
+        read_manifest(collection)
 
 
 def test_packed_size_never_grows():

@@ -102,6 +102,38 @@ def test_what_got_better_and_what_did_not_have_other_names(data, tmp_path, start
     assert rows[0][1:3] == ["12.00", "20.00"] and rows[1][1] == "12.50"
 
 
+def test_ctrl_c_ends_the_training_early_and_then_the_counting(data, tmp_path, start, monkeypatch):
+    from napari_ois.training import tuning as loop
+
+    figures, take = iter([FIGURES, FIGURES | {"noc85": 9.5}]), loop._step
+    monkeypatch.setattr(tuning, "measure", lambda *_: next(figures))
+
+    def third(model, optimizer, recipe, batch, step, *rest):
+        if step == 2:
+            raise KeyboardInterrupt
+        return take(model, optimizer, recipe, batch, step, *rest)
+
+    monkeypatch.setattr(loop, "_step", third)
+    out = tmp_path / "out"
+    report = finetune(data, out, start=start, minutes=60, input_size=64, device="cpu")
+    assert report.steps == 2 and report.path == out / GOOD
+
+    def stopped(*_):
+        if counted:
+            raise KeyboardInterrupt
+        counted.append(True)
+        return FIGURES
+
+    counted = []
+    monkeypatch.setattr(tuning, "measure", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(data, tmp_path / "other", start=start, minutes=60, input_size=64, device="cpu")
+    assert not (tmp_path / "other").exists()
+    kept = tmp_path / f"other-{tuning.UNCOUNTED}"
+    assert read_checkpoint(kept).metadata["preset"] == "ois-compact"
+    assert [path.name for path in tmp_path.glob(f"*{tuning.UNCOUNTED}")] == [kept.name]
+
+
 def test_images_are_divided_whole_and_each_side_has_one(data):
     items = read_collection(data)
     for holdout, expected in ((0.01, 1), (0.5, 2), (0.99, 3)):

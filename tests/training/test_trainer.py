@@ -13,7 +13,7 @@ import torch
 pytest.importorskip("cv2", reason="training needs the extra 'train'")
 
 from napari_ois.checkpoints import export, load_model
-from napari_ois.errors import InputError
+from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import OIS
 from napari_ois.training.batches import BatchStream, Phase
 from napari_ois.training.recipe import Recipe, learning_rate
@@ -89,6 +89,24 @@ def test_another_recipe_is_refused(tmp_path, scenes):
         Trainer(RECIPE, tmp_path, pack=None, scenes=scenes)
 
 
+def test_a_checkpoint_that_is_damaged_or_cannot_be_written_is_said(tmp_path, scenes, monkeypatch):
+    trainer = trained(replace(RECIPE, steps=2), tmp_path, scenes)
+    whole = trainer.checkpoint.read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"cannot be written .*before is kept"):
+        patch.setattr(torch, "save", _full_disk)
+        trainer.state.write(trainer.checkpoint, trainer.recipe)
+    assert trainer.checkpoint.read_bytes() == whole and not list(tmp_path.glob("*.tmp"))
+    for content in (whole[: len(whole) // 2], b"", b"something else"):
+        trainer.checkpoint.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"last.pt is damaged"):
+            Trainer(replace(RECIPE, steps=2), tmp_path, pack=None, scenes=scenes)
+
+
+def _full_disk(content, path):
+    path.write_bytes(b"half")
+    raise RuntimeError("PytorchStreamWriter failed writing file: file write failed")
+
+
 @pytest.mark.parametrize("loss", ["bce_dice", "nfl"])
 def test_a_few_steps_learn_one_batch(tmp_path, scenes, loss):
     recipe = replace(
@@ -138,6 +156,12 @@ def test_a_training_can_start_from_a_checkpoint(tmp_path, scenes):
         if value.is_floating_point():  # counters of batch norm are left out of checkpoints
             torch.testing.assert_close(second.model.state_dict()[name], value, rtol=2e-3, atol=1e-3)
     assert second.step == 0
+    second.run(workers=0)
+    other = export(second.checkpoint, tmp_path / "second.safetensors", {})
+    for same in (path, None):
+        assert Trainer(recipe, tmp_path / "second", pack=None, scenes=scenes, start=same).step == 1
+    with pytest.raises(InputError, match=r"holds a training that began with .*first.safetensors"):
+        Trainer(recipe, tmp_path / "second", pack=None, scenes=scenes, start=other)
 
 
 @pytest.mark.parametrize("added", ["cues", "appearance"])

@@ -13,13 +13,14 @@ pytest.importorskip("transformers", reason="the ViT models need the extra 'vit'"
 
 from napari_ois.errors import InputError, WeightsError
 from napari_ois.network import PRESETS, Preset, build
+from napari_ois.network.order import normalize_depth
 from napari_ois.network.vit import SIZES, ViTSize
 from napari_ois.training import trainer as training
 from napari_ois.training.batches import Phase
 from napari_ois.training.losses import depth_loss
 from napari_ois.training.recipe import learning_rate, recipe_for
 from napari_ois.training.scenes import write_cache
-from napari_ois.training.step import Lesson, depth_inside, set_learning
+from napari_ois.training.step import Lesson, set_learning
 from napari_ois.training.trainer import Trainer
 
 TINY = ViTSize(
@@ -133,7 +134,7 @@ def test_padding_does_not_widen_the_stretch_of_depth():
     raw = torch.tensor([[-50.0, 2.0, 4.0], [90.0, 3.0, 2.0]])[None, None]
     valid = torch.tensor([[False, True, True], [False, True, True]])[None, None]
     expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.5, 0.0]])[None, None]
-    torch.testing.assert_close(depth_inside(raw, valid), expected)
+    torch.testing.assert_close(normalize_depth(raw, valid=valid), expected)
 
 
 def test_a_compact_model_goes_on_by_other_numbers_than_it_began_with():

@@ -13,6 +13,7 @@ from napari.utils.notifications import show_warning
 from napari_ois._napari.inquiry import question_about
 from napari_ois._napari.own_label import own_label
 from napari_ois._napari.regional import whole_mask
+from napari_ois.annotation import Clicks
 from napari_ois.annotation.answers import read_cells
 from napari_ois.annotation.confidence import mask_score
 from napari_ois.errors import InputError
@@ -46,6 +47,7 @@ class Acceptance:
         self._session, self._inquiry = session, inquiry
         self._waiting: Callable[[], None] | None = None  # an Accept that waits for its mask
         self._unread: int | None = None  # the object whose Accept waits for the labels
+        self._held = Clicks()  # made while an Accept waits: on the next object
 
     @property
     def waiting(self) -> bool:
@@ -55,6 +57,19 @@ class Acceptance:
     def drop(self) -> None:
         """Forget the Accept that waits: it was meant for something else."""
         self._waiting = self._unread = None
+        if len(self._held):
+            self._held = Clicks()
+            show_warning("The next object was not begun, since this one is not accepted: click on it again.")
+
+    def holds(self, obj: AnnotatedObject, clicks: Clicks) -> bool:
+        """Whether a new positive click is kept for the next object, since this one is as good as accepted."""
+        new = clicks.items[len(obj.clicks) :]
+        waits = self.waiting or (self._unread == obj.number and self._session.workbook.canvas.searching)
+        if not waits or len(new) != 1 or not new[0].positive or clicks.first(len(obj.clicks)) != obj.clicks:
+            return False
+        self._held = Clicks((*self._held.items, *new))
+        self._session.status.emit("That click begins the next object, as soon as this one is accepted.")
+        return True
 
     def resume(self) -> None:
         """Do what waits."""
@@ -103,6 +118,7 @@ class Acceptance:
         if not canvas.ready(name, partial(self._on_read, obj.number, again)):
             session.status.emit(f'Accepted as soon as the labels of "{layer.name}" are known.')
             return
+        self._unread = None
         if rule == ASK:
             overlap = session.document.overlap(obj.number, mask, name)
             if overlap:
@@ -110,12 +126,19 @@ class Acceptance:
                 return
             rule = "keep"
         score = None if answer is None else _score(obj, answer, session.plane.shape)
-        with own_label(session.document, [obj], name):
-            accepted = session.document.accept(obj.number, mask, rule=rule, target=name, score=score)
+        held, self._held = self._held, Clicks()
+        try:
+            with own_label(session.document, [obj], name):
+                accepted = session.document.accept(obj.number, mask, rule=rule, target=name, score=score)
+        except InputError:
+            self._held = held
+            raise
         session.document.select(None)
         denied = f", {accepted.denied.area} pixels stay with older objects" if accepted.denied else ""
         session.status.emit(f'Object {accepted.label} is in "{layer.name}"{denied}. Click on the next one.')
         session.accepted.emit(layer)
+        if len(held):
+            session.document.start(session.place, clicks=held, settings=session.settings)
 
     def _on_read(self, number: int, again: Callable[[], None]) -> None:
         """The labels are known: accept the object that waited for them, unless that was dropped."""
@@ -131,6 +154,7 @@ class Acceptance:
             verb()
         except InputError as error:
             show_warning(str(error))
+            self.drop()
 
 
 def _score(obj: AnnotatedObject, answer: Answer, shape: tuple[int, int]) -> float:

@@ -190,7 +190,7 @@ class Candidates(QObject):
     def _write(self, indices: list[int], name: str, rule: str) -> int:
         document, written = self.session.document, 0
         largest_first = rule == "overwrite"
-        with document.group():
+        with document.told_once():  # or the viewer would be brought up to date twice for each of them
             for index in sorted(indices, key=lambda each: self.found[each].area, reverse=largest_first):
                 mask = self.masks[index]
                 if not largest_first and not self._has_room(index, name):

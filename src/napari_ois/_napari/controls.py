@@ -79,7 +79,7 @@ class Controls(QWidget):
         self.negative = _polarity_button("− Negative", settings.NEGATIVE)
         self.undo_button = KeyButton("Undo", "", "undo")
         self.redo_button = KeyButton("Redo", "", "redo")
-        self.clear_button = KeyButton("Clear", "Take all clicks away.", "clear")
+        self.clear_button = KeyButton("Clear", "Take the object's clicks, brush strokes and box away.", "clear")
         self.accept_button = KeyButton(
             "Accept", "Write the object with a new id; Overlap says what becomes of pixels that others have.", "accept"
         )

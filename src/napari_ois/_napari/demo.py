@@ -95,6 +95,7 @@ def run_demo(
     widget.keep_journal = False  # the click is made again each time
     _say("viewer and widget", time.perf_counter() - begin)
     answer = _first_click(viewer, widget)
+    widget.keep_journal = widget.preferences.keep_journal  # what the user goes on to open is theirs to keep
     if answer is not None and output is not None:
         begin = time.perf_counter()
         _write(output, viewer, answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from napari_ois._napari.labels_table import calibration
 from napari_ois._napari.order_verbs import OrderVerbs
 from napari_ois.annotation import features
 from napari_ois.annotation.export import FORMATS, SUFFIXES, choose_format, export_labels
+from napari_ois.annotation.features import as_seen
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ HOLDS = {
     "ome-zarr": "Labels with scale and unit, by OME-NGFF 0.4; a folder.",
     "coco": "JSON: a run-length mask, box, area and name for each object and plane.",
     "imagej": "A zip of ROIs for ImageJ's ROI manager, one for each object and plane. Needs the extra: export.",
-    "csv": "The table of objects: id, name, area, score, clicks; no pixels.",
+    "csv": "The table of objects: id, name, area as the labels have it now, score, clicks; no pixels.",
 }
 """What each format holds, for the user."""
 MOST = 2**32
@@ -63,15 +65,22 @@ class ExportVerbs(OrderVerbs):
         size, unit = calibration(session.image)
         objects = session.document.objects
         ours = any(obj.accepted is not None and obj.accepted.target == name for obj in objects)
-        rows_only = chosen == "csv" and ours  # of what the document knows: no pixel is needed
-        data = np.zeros((1,) * layer.ndim, np.int32) if rows_only else _whole(layer)
+        rows_only = chosen == "csv" and ours
+        data = finest(layer) if rows_only else _whole(layer)
+        pixel = math.prod(abs(size[axis]) for axis in session.place.axes)
+        squared = unit if unit == "pixel" else f"{unit}²"
 
         def write() -> int:
-            labels = np.array(data)  # as it is now, whatever is written into it meanwhile
             table = features(objects, name, pixel_size=size, unit=unit) if name is not None else None
+            if table is not None and rows_only:
+                if not _too_large(data):  # else as they were accepted: of those no pixel is needed
+                    table = as_seen(table, _counts(data), pixel, squared)
+                export_labels(np.zeros((1,) * layer.ndim, np.int32), path, to=chosen, features=table)
+                return len(table["index"])
+            labels = np.array(data)  # as it is now, whatever is written into it meanwhile
             known = table if table is not None and table["index"] else None
             export_labels(labels, path, to=chosen, features=known, pixel_size=size, unit=unit)
-            return len(known["index"]) if rows_only and known else int(np.count_nonzero(np.unique(labels)))
+            return int(np.count_nonzero(np.unique(labels)))
 
         def say(count: int) -> None:
             what = "1 object" if count == 1 else f"{count} objects"
@@ -96,13 +105,28 @@ class ExportVerbs(OrderVerbs):
 def _whole(layer: Labels) -> Any:
     """A layer's labels at full resolution; InputError where they would not fit in memory."""
     data = finest(layer)
-    size = math.prod(data.shape) * np.dtype(data.dtype).itemsize
-    if size > MOST and not isinstance(data, np.ndarray):
+    if _too_large(data):
         raise InputError(
-            f'"{layer.name}" has {size / 2**30:.1f} GiB of labels at full resolution, more than can be exported at '
-            "once; cut out a part of it as a layer of its own, and export that."
+            f'"{layer.name}" has {_size(data) / 2**30:.1f} GiB of labels at full resolution, more than can be exported '
+            "at once; cut out a part of it as a layer of its own, and export that."
         )
     return data
+
+
+def _size(data: Any) -> int:
+    return math.prod(data.shape) * np.dtype(data.dtype).itemsize
+
+
+def _too_large(data: Any) -> bool:
+    return _size(data) > MOST and not isinstance(data, np.ndarray)
+
+
+def _counts(data: Any) -> Counter[int]:
+    """Pixels of each label but 0, plane by plane."""
+    if data.ndim > 2:
+        return sum((_counts(data[index]) for index in range(data.shape[0])), Counter())
+    values, counts = np.unique(np.asarray(data), return_counts=True)
+    return Counter({int(value): int(count) for value, count in zip(values, counts, strict=True) if value})
 
 
 def _suffix(name: str) -> str:

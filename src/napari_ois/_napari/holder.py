@@ -5,8 +5,11 @@ Session, worker, errands, workbooks, and what listens to the viewer's layers.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_ois._napari.activity import Activity
 from napari_ois._napari.errands import Errands
@@ -15,6 +18,7 @@ from napari_ois._napari.predictors import PredictorFactory, make_predictor
 from napari_ois._napari.preferences import Preferences, Store
 from napari_ois._napari.workbook import Workbook
 from napari_ois._napari.worker import Failure, InferenceWorker
+from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +95,8 @@ class Holder:
 
     def workbook(self, image: Image, on_made: Callable[[Workbook], None]) -> Workbook:
         """Give the workbook of an image, and a function a new one; those whose image or pixels are gone are closed."""
-        for book in [book for book in self._workbooks if self._is_over(book)]:
+        over = [book for book in self._workbooks if self._is_over(book)]
+        for book in over:
             self._workbooks.remove(book)
             book.close()
         found = next((book for book in self._workbooks if book.image == image), None)
@@ -106,6 +111,10 @@ class Holder:
                 journal=self.keep_journal,
             )
             self._workbooks.append(found)
+            for book in over:
+                if book.image == image and np.shape(book.recovery.data) == np.shape(found.recovery.data):
+                    with suppress(InputError):  # labels that lie elsewhere now are no longer this image's
+                        found.succeed(book)
             on_made(found)
         return found
 

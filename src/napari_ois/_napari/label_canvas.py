@@ -7,6 +7,7 @@ at each accept; of a layer that others filled it is searched for once, beside th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from napari.utils.notifications import show_warning
 from numpy.typing import NDArray
 
 from napari_ois._napari.label_levels import LabelLevels, why_not_written
-from napari_ois._napari.plane import image_shape, same_place
+from napari_ois._napari.plane import GEOMETRY, corners_of, image_shape, same_place
 from napari_ois._napari.quiet import slice_hidden
 from napari_ois.errors import InputError, OISError
 from napari_ois.segmentation.lazy_plane import LazyPlane, is_large
@@ -36,6 +37,12 @@ BAND = 4096 * 1024
 
 HELD = "napari-ois objects"
 """Where a layer's metadata have the name that the document knows it by."""
+
+HELD_FOR = "napari-ois image"
+"""Where they have which of the viewer's images that document is of."""
+
+HIGHEST = "napari-ois highest label"
+"""Where a pyramid's have the largest label written, by whichever image's document: it tells nobody of a write."""
 
 
 class LabelCanvas:
@@ -64,6 +71,11 @@ class LabelCanvas:
         self._unread: set[str] = set()  # those that could not be searched
         self._waiting: dict[str, Callable[[], None]] = {}  # what comes after a search; one at most
         self._undo: list[Callable[[], Any]] = []
+        self._corners = corners_of(image)
+        for kind in GEOMETRY:
+            emitter = getattr(image.events, kind)
+            emitter.connect(self._follow)
+            self._undo.append(partial(emitter.disconnect, self._follow))
 
     # -- layers -----------------------------------------------------------------------------------
 
@@ -112,14 +124,21 @@ class LabelCanvas:
     def make(self, name: str | None = None) -> Labels:
         """Make an empty layer on the image; the caller adds it to the viewer. Of a large image it is a pyramid."""
         image, shape = self._image, image_shape(self._image)
+        known = self._free(f"{image.name} objects", self._names()) if name is None else name
         pyramid: LabelLevels | None = None
         if is_large(sorted(shape)[-2:]):
             from napari_ois._napari.label_pyramid import LabelPyramid  # zarr takes a while to import
 
             pyramid = LabelPyramid(shape)
-        known = self._free(f"{image.name} objects", self._names()) if name is None else name
+        try:
+            data = np.zeros(shape, dtype=np.int32) if pyramid is None else pyramid.levels
+        except MemoryError as error:
+            raise InputError(
+                f'Labels for all of "{image.name}" need {4 * math.prod(shape) / 2**30:.0f} GiB, more than there is: '
+                "choose a Labels layer of your own for the objects, a zarr array for example, or cut a part out."
+            ) from error
         layer = Labels(
-            np.zeros(shape, dtype=np.int32) if pyramid is None else pyramid.levels,
+            data,
             multiscale=pyramid is not None,
             name=known,
             scale=image.scale,
@@ -135,6 +154,14 @@ class LabelCanvas:
             self._pyramids[known] = pyramid
         return layer
 
+    def _follow(self, event: Any = None) -> None:
+        """The image was moved, or its pixels have another size: layers that lay on it lie on it again."""
+        before, self._corners = self._corners, corners_of(self._image)
+        for layer in self._layers.values():
+            if np.allclose(corners_of(layer), before):
+                for kind in GEOMETRY:
+                    setattr(layer, kind, getattr(self._image, kind))
+
     def release(self) -> None:
         """Stop listening to the layers."""
         for disconnect in self._undo:
@@ -146,6 +173,7 @@ class LabelCanvas:
         self._layers[name] = layer
         self._highest[name] = highest
         layer.metadata[HELD] = name  # stays when the widget is closed, or the user calls the layer otherwise
+        layer.metadata[HELD_FOR] = str(self._image.unique_id)
         for emitter, slot in (
             (layer.events.paint, partial(self._on_paint, name)),
             (layer.events.data, partial(self._on_data, name)),
@@ -161,6 +189,11 @@ class LabelCanvas:
         return name
 
     # -- the largest label ------------------------------------------------------------------------
+
+    @property
+    def searching(self) -> bool:
+        """Whether something waits for the largest label to be known."""
+        return bool(self._waiting)
 
     def ready(self, target: str, then: Callable[[], None]) -> bool:
         """Whether the largest label is known; where it is not, a function is called once it is, if it can be."""
@@ -229,6 +262,7 @@ class LabelCanvas:
         known = self._highest[target]
         if known is None:
             known = _largest(finest(self._layer(target)))
+        known = max(known, self._layer(target).metadata.get(HIGHEST, 0))
         here = 0 if self._seen is None else int(self._seen.max(initial=0))
         self._highest[target] = max(known, here)
         return max(known, here)
@@ -244,7 +278,9 @@ class LabelCanvas:
         layer = self._layer(target)
         if target in self._pyramids:
             self._pyramids[target].write_pixels(indices, values)
-            self._highest[target] = max(self._highest[target] or 0, int(values.max(initial=0)))
+            self._highest[target] = layer.metadata[HIGHEST] = max(
+                self._highest[target] or 0, layer.metadata.get(HIGHEST, 0), int(values.max(initial=0))
+            )
             self._show_pyramid(layer)
             return
         slice_hidden(layer)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from napari_ois._napari import settings
 from napari_ois._napari.plane import GEOMETRY, Plane, sampled
-from napari_ois._napari.quiet import insert_unselected, set_visible, slice_hidden
+from napari_ois._napari.quiet import forget_history, insert_unselected, set_visible, slice_hidden
 from napari_ois.annotation import Click, Clicks, PackedMask, PlaneKey
 from napari_ois.segmentation.frame import MOST, Frame, View
 from napari_ois.segmentation.lazy_plane import is_large
@@ -201,6 +201,7 @@ class SessionLayers:
         try:
             self._move_preview(frame)
             self._write_mask(mask)
+            forget_history(self.preview)
         finally:
             self._writing = False
             self._shown = self.shown_mask()  # what was written before an error is no stroke of the user's

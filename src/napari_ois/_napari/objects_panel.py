@@ -47,7 +47,7 @@ class ObjectsPanel(QWidget):
         self.reopen_button = KeyButton(
             "Reopen",
             "Take the object out of the labels and go on clicking; accepted again, it keeps its label. "
-            "A double click on its row does the same.",
+            "A double click on its row, not on the name, does the same.",
             "reopen_object",
         )
         self.new_button = make_button("New", "Begin another object; the one that you are at stays open.")

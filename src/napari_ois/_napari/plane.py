@@ -186,8 +186,12 @@ def same_place(one: Layer, other: Layer) -> bool:
     """Whether two layers put the same data coordinates at the same place in the world."""
     if one.ndim != other.ndim:
         return False
-    corners = np.vstack([np.zeros(one.ndim), np.eye(one.ndim)])
-    return all(np.allclose(one.data_to_world(c), other.data_to_world(c)) for c in corners)
+    return np.allclose(corners_of(one), corners_of(other))
+
+
+def corners_of(layer: Layer) -> NDArray[np.float64]:
+    """Where a layer puts its origin and one step along each axis, (ndim + 1, ndim) in the world."""
+    return np.array([layer.data_to_world(corner) for corner in (np.zeros(layer.ndim), *np.eye(layer.ndim))])
 
 
 def displayed_plane(viewer: napari.Viewer, image: Image) -> Plane:

@@ -285,7 +285,9 @@ class Session(QObject):
     def _on_clicks(self, clicks: Clicks) -> None:
         self.keep_strokes()
         obj = self.object
-        if obj is not None:
+        if obj is not None and self._acceptance.holds(obj, clicks):
+            self._reader.show(obj.clicks)
+        elif obj is not None:
             self.document.set_clicks(obj.number, clicks)
         elif len(clicks):
             self.document.start(self.place, clicks=clicks, settings=self.settings)

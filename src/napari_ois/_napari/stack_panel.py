@@ -160,7 +160,7 @@ def _say(active: bool, work: StackWork | None) -> str:
     known = work.stack.slices
     if not known:
         return f"{work.name}: nothing yet."
-    found = [one.index for one in known if one.mask.any()]
+    found = [one.index for one in known if not one.is_empty]
     where = f"slices {found[0]} to {found[-1]}" if found else "no slice"
     flagged = len(work.stack.review())
     look = f"{flagged} to look at." if flagged else "None is in doubt."

@@ -150,7 +150,10 @@ class StackWork(QObject):
         self.changed.emit()
 
     def click(self, plane: PlaneKey, click: Click) -> bool:
-        """Settle a slice that is not the session's by a click; False where the click is not on this stack."""
+        """Settle a slice that is not the session's by a click; False where the click is not on this stack.
+
+        Nor where the user is at another object.
+        """
         index = self.index_of(plane)
         if index is None or not self.stack.first <= index <= self.stack.last:
             return False
@@ -159,7 +162,7 @@ class StackWork(QObject):
             return False
         document = self.book.document
         parts = document.parts(self.of)
-        if not parts:  # deleted, or not begun any more
+        if not parts or document.current not in parts:  # deleted, or not begun any more, or not what is clicked on
             return False
         part = next((part for part in parts if part.plane == plane), None)
         if part is not None:
@@ -168,7 +171,7 @@ class StackWork(QObject):
                 document.set_clicks(part.number, part.clicks.added(click.row, click.column, click.positive))
             return True
         found = self.stack[index] if index in self.stack else None
-        if found is None or not found.mask.any():
+        if found is None or found.is_empty:
             document.start_part(self.of, plane, clicks=Clicks((click,)))
         else:
             clicks = found.clicks.added(click.row, click.column, click.positive)
@@ -185,7 +188,7 @@ class StackWork(QObject):
         """
         index = self.index_of(plane)
         found = None if index is None or index not in self.stack else self.stack[index]
-        if found is None or not found.mask.any():
+        if found is None or found.is_empty:
             raise InputError("Nothing was found on this slice; click on the object there.")
         if found.is_key:
             raise InputError("This slice is settled already.")

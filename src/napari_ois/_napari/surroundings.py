@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_ois._napari.plane import image_shape
+
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image, Points
@@ -34,6 +36,7 @@ class Surroundings(QObject):
         super().__init__()
         self._viewer, self._image, self._clicks = viewer, image, clicks
         self._active = True
+        self._shape = image_shape(image)
         viewer.layers.events.removed.connect(self._on_removed)
         image.events.data.connect(self._on_data)
         viewer.dims.events.ndisplay.connect(self._on_ndisplay)
@@ -57,6 +60,11 @@ class Surroundings(QObject):
 
     def _on_data(self, event: Any) -> None:
         text = f'The pixels of "{self._image.name}" are others now, so its session ended. Press Start to go on.'
+        if image_shape(self._image) != self._shape:
+            text = (
+                f'"{self._image.name}" has another shape now, so its session ended. Its labels stay as they are; press '
+                "Start for a new list of objects."
+            )
         QTimer.singleShot(0, partial(self._tell, text))
 
     def _tell(self, text: str) -> None:

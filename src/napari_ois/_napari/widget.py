@@ -194,6 +194,8 @@ class OISWidget(EverythingVerbs, AheadVerbs):
         book.refresh()
         self._show_offer()
         self._refresh_choices()  # the session's own layers are none of them
+        if not again:
+            self.target.value = book.target(self.target.value)
         self.set_polarity(True)
         self._say(f"Embedding {image.name}; you can already click.")
         self._show_session()

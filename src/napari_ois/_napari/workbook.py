@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_ois._napari.label_canvas import HELD, LabelCanvas
+from napari_ois._napari.label_canvas import HELD, HELD_FOR, LabelCanvas
 from napari_ois._napari.labels_table import LabelsTable, calibration
 from napari_ois._napari.object_model import Row
 from napari_ois._napari.orders import Orders
@@ -195,7 +195,8 @@ class Workbook(QObject):
             if known not in self._viewer.layers:
                 insert(known)
             return
-        free = [one for one in self._viewer.layers if isinstance(one, Labels) and self.canvas.name_of(one) is None]
+        labels = [one for one in self._viewer.layers if isinstance(one, Labels) and not self._is_others(one)]
+        free = [one for one in labels if self.canvas.name_of(one) is None]
         for layer in sorted(free, key=lambda one: one.metadata.get(HELD) != target):
             if target in (layer.metadata.get(HELD), layer.name):
                 try:
@@ -204,6 +205,26 @@ class Workbook(QObject):
                     continue
                 return
         insert(self.canvas.make(target))
+
+    def _is_others(self, layer: Labels) -> bool:
+        """Whether a layer has the objects of another image that is in the viewer."""
+        held = layer.metadata.get(HELD_FOR)
+        return any(str(one.unique_id) == held for one in self._viewer.layers if one != self.image)
+
+    def target(self, chosen: Labels | None) -> Labels | None:
+        """Where objects go when the user comes to this image: what is chosen, unless that is another image's."""
+        if chosen is not None and not self._is_others(chosen):
+            return chosen
+        own = [layer for layer in self.canvas.layers.values() if layer in self._viewer.layers]
+        return own[-1] if own else None
+
+    def succeed(self, before: Workbook) -> None:
+        """Take over the objects of a workbook on the image as it was before it had other pixels."""
+        for name, layer in before.canvas.layers.items():
+            self.canvas.adopt(layer, name)
+        self.orders, self.settings, self.sight = before.orders, before.settings, before.sight
+        self.given_up = before.given_up
+        self.document.load(before.document.objects)
 
     def _show_tables(self) -> None:
         size, unit = calibration(self.image)

@@ -142,7 +142,9 @@ def write_labels_tiff(path: Path, labels: NDArray[Any], pixel_size: Sequence[flo
     # Without a unit of its own a plain TIFF would say inches.
     options: dict[str, Any] = {"resolution": (1 / size[-1], 1 / size[-2]), "resolutionunit": "NONE"}
     if dtype is not np.int32 and labels.ndim <= 5:
-        metadata: dict[str, Any] = {"unit": unit, "axes": _AXES[labels.ndim]}
+        # ImageJ's description is ASCII, with the escapes of Java's property files.
+        escaped = "".join(sign if sign.isascii() else f"\\u{ord(sign):04X}" for sign in unit)
+        metadata: dict[str, Any] = {"unit": escaped, "axes": _AXES[labels.ndim]}
         if labels.ndim > 2:
             metadata["spacing"] = size[_AXES[labels.ndim].index("Z")]
         options |= {"imagej": True, "metadata": metadata}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from napari_ois.annotation.canvas import Place, places_of, visible_areas
@@ -74,6 +74,34 @@ def features(
         row["clicks"] += clicks
         row["score"] = min(row["score"], score) if row["score"] == row["score"] else score
         row["slice"] += f" {obj.plane}"
+    return {name: [rows[label][name] for label in sorted(rows)] for name in COLUMNS}
+
+
+def as_seen(table: dict[str, list[Any]], counts: Mapping[int, int], pixel: float, unit: str) -> dict[str, list[Any]]:
+    """A table with the areas that labels have, whoever has written them, and a row for each label that is no object.
+
+    Parameters
+    ----------
+    table : dict of str to list
+        Of :func:`features`.
+    counts : mapping of int to int
+        Pixels of each label but 0. An object without a pixel keeps its row.
+    pixel : float
+        Area of a pixel of a plane.
+    unit : str
+        Of that area.
+
+    Returns
+    -------
+    dict of str to list
+        As :func:`features` gives it; sorted by label.
+    """
+    nothing = {"name": "", "score": float("nan"), "clicks": 0, "slice": "", "color": ""}
+    rows = {row[0]: dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)}
+    for label in {*rows, *counts}:
+        row = rows.setdefault(label, {"index": label, **nothing, "unit": unit})
+        row["area_px"] = counts.get(label, 0)
+        row["area"] = row["area_px"] * pixel
     return {name: [rows[label][name] for label in sorted(rows)] for name in COLUMNS}
 
 

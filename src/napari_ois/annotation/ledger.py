@@ -32,6 +32,7 @@ class Ledger:
         self._objects: dict[int, AnnotatedObject] = {}
         self._current: int | None = None
         self._listeners: list[Listener] = []
+        self._held: list[Happened] | None = None  # what is told of later
         self._last_number = 0
         self._last_turn = 0
 
@@ -110,6 +111,20 @@ class Ledger:
         with self.history.group():
             yield
 
+    @contextmanager
+    def told_once(self) -> Iterator[None]:
+        """Make everything done inside one step, of which listeners are told when it is done: for many at once."""
+        with self.group():
+            held = self._held = []
+            try:
+                yield
+            finally:
+                self._held = None
+                commands = tuple(command for happened in held for command in happened.commands)
+                if held:
+                    written = sum(happened.written for happened in held)
+                    self._tell(Happened("do" if commands else "select", commands, written))
+
     def perform(self, command: Command) -> None:
         """Do a command that was made elsewhere: read from a journal."""
         self._move("do", (command,), command.applied(self._objects), lambda: self.history.push(command))
@@ -166,5 +181,8 @@ class Ledger:
         return self.current
 
     def _tell(self, happened: Happened) -> None:
+        if self._held is not None:
+            self._held.append(happened)
+            return
         for listener in tuple(self._listeners):
             listener(happened)

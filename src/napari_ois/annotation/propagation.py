@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,6 +118,11 @@ class SliceMask:
     def is_key(self) -> bool:
         """Whether the user settled it."""
         return self.index == self.key
+
+    @cached_property
+    def is_empty(self) -> bool:
+        """Whether the object is not there; looked at once, as a stack is asked after each of its slices."""
+        return not self.mask.any()
 
 
 class StackObject:
@@ -275,7 +281,7 @@ class StackObject:
         """The mask to go on from: where one came out empty between two keys, the last that was not."""
         step = 1 if source.key > source.index else -1
         index = source.index
-        while not self._slices[index].mask.any():
+        while self._slices[index].is_empty:
             index += step
         return self._slices[index].mask
 

@@ -132,19 +132,21 @@ def run_batch(
             told(outcome)
     left = [item for item in items if item.plane.name not in outcomes]
     if left:
+        run = f"napari-ois-{uuid.uuid4().hex[:8]}"  # others may work on the same cluster, on planes of the same names
         with _client(scheduler, min(workers, len(left))) as client:
-            for outcome in _outcomes(client, left, results, make):
-                outcomes[outcome.name] = outcome
-                if told is not None:
-                    told(outcome)
+            client.register_plugin(Model(make, run))
+            try:
+                for outcome in _outcomes(client, left, results, run):
+                    outcomes[outcome.name] = outcome
+                    if told is not None:
+                        told(outcome)
+            finally:
+                if scheduler is not None:  # its workers live on: they let go of the model, of an interrupted run too
+                    client.unregister_worker_plugin(run)
     return [outcomes[item.plane.name] for item in items]
 
 
-def _outcomes(
-    client: Client, items: Sequence[Item], results: Results, make: Callable[[], Predictor]
-) -> Iterator[Outcome]:
-    run = f"napari-ois-{uuid.uuid4().hex[:8]}"  # others may work on the same cluster, on planes of the same names
-    client.register_plugin(Model(make, run))
+def _outcomes(client: Client, items: Sequence[Item], results: Results, run: str) -> Iterator[Outcome]:
     names = {}
     for item in items:
         future = client.submit(_task, item, str(results.folder), run, key=f"{run}-{item.plane.name}", pure=False)
@@ -158,7 +160,6 @@ def _outcomes(
             said = str(error) if isinstance(error, OISError) else f"{type(error).__name__}: {error}"
             yield Outcome(name, FAILED, error=" ".join(said.split()))
         future.release()
-    client.unregister_worker_plugin(run)  # and with it the workers let go of the model
 
 
 def _task(item: Item, folder: str, plugin: str) -> Outcome:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from napari_ois.annotation.session_file import Session, load_session
 from napari_ois.annotation.signature import ImageSignature
 from napari_ois.batch.sources import Plane
 from napari_ois.batch.work import ClickWork, EverythingWork, SessionWork, Work
-from napari_ois.errors import InputError
+from napari_ois.errors import InputError, reading_table
 from napari_ois.segmentation.ome_zarr import is_zarr, open_zarr
 
 COLUMNS = ("row", "column", "label", "object")
@@ -58,24 +59,21 @@ def click_items(planes: Sequence[Plane], table: Path) -> list[Item]:
     """
     names = _names(planes)
     found: dict[Plane, dict[int, list[Click]]] = {}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            place = next((name for name in PLACES if name in (reader.fieldnames or ())), None)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if place is None or missing:
-                raise InputError(f"{table} has no column {missing[0] if missing else PLACES[0]}; name it in line 1.")
-            for line in reader:
-                where = f"{table}, line {reader.line_num}"
-                plane = names.get(str(line[place]).strip())
-                if plane is None:
-                    raise InputError(f'{where}: there is no image or plane "{line[place]}".')
-                label, click = _click(line, where)
-                found.setdefault(plane, {}).setdefault(label, []).append(click)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file {table}; check the name.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{table} cannot be read as a table ({error}).") from error
+    if not table.is_file():
+        raise InputError(f"There is no file {table}; check the name.")
+    with reading_table(table), table.open(newline="", encoding="utf-8-sig") as stream:
+        reader = csv.DictReader(stream)
+        place = next((name for name in PLACES if name in (reader.fieldnames or ())), None)
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if place is None or missing:
+            raise InputError(f"{table} has no column {missing[0] if missing else PLACES[0]}; name it in line 1.")
+        for line in reader:
+            where = f"{table}, line {reader.line_num}"
+            plane = names.get(str(line[place]).strip())
+            if plane is None:
+                raise InputError(f'{where}: there is no image or plane "{line[place]}".')
+            label, click = _click(line, where)
+            found.setdefault(plane, {}).setdefault(label, []).append(click)
     if not found:
         raise InputError(f"{table} holds no click.")
     return [
@@ -176,7 +174,7 @@ def _of_target(session: Session, file: Path, target: str | None) -> list[Annotat
 
 def _image_item(planes: Sequence[Plane], session: Session, objects: list[AnnotatedObject], file: Path) -> Item:
     names = _names(planes)
-    source = Path(session.image.source or "").name
+    source = re.split(r"[/\\]", session.image.source or "")[-1]  # it may have been saved under Windows
     plane = names.get(source) or names.get(file.stem)
     if plane is None:
         raise InputError(f"{file} is of none of the images: none is called {source or file.stem}.")

@@ -119,13 +119,25 @@ class Results:
             raise InputError(f"{self.folder} cannot be written: {error.strerror or error}.") from error
 
     def end(self, outcomes: Iterable[Outcome]) -> Path:
-        """Write the report, and remove what killed workers have left half written."""
+        """Write the report, and remove what killed workers have left half written.
+
+        Raises
+        ------
+        InputError
+            If the report cannot be written; the results are there.
+        """
         text = io.StringIO()
         writer = csv.DictWriter(text, [field.name for field in fields(Outcome)], lineterminator="\n")
         writer.writeheader()
         writer.writerows({**asdict(each), "seconds": round(each.seconds, 3)} for each in outcomes)
-        _replace(self.folder / REPORT, text.getvalue())
         shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+        try:
+            _replace(self.folder / REPORT, text.getvalue())
+        except OSError as error:
+            raise InputError(
+                f"{self.folder / REPORT} cannot be written ({error.strerror or error}), the results are there; "
+                "close what has it open, or make room, and call again."
+            ) from error
         return self.folder / REPORT
 
     def _check_free(self, names: Iterable[str]) -> None:
@@ -154,5 +166,8 @@ def _publish(file: Path, target: Path) -> bool:
 
 def _replace(path: Path, text: str) -> None:
     staging = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    staging.write_text(text, encoding="utf-8")
-    staging.replace(path)
+    try:
+        staging.write_text(text, encoding="utf-8")
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)

@@ -68,8 +68,11 @@ def list_planes(source: str | Path) -> list[Plane]:
     )
     if not files:
         raise InputError(f"There is no image in {source}; give a folder of {', '.join(SUFFIXES)} files.")
-    stems = Counter(file.stem for file in files)
-    return [Plane(file.stem if stems[file.stem] == 1 else file.name, str(file)) for file in files]
+    # Without the suffix where no other result, on a disk that knows no capitals either, could have that name.
+    stems = Counter(file.stem.casefold() for file in files)
+    whole = {file.name.casefold() for file in files}
+    short = [stems[stem] == 1 and stem not in whole for stem in (file.stem.casefold() for file in files)]
+    return [Plane(file.stem if alone else file.name, str(file)) for file, alone in zip(files, short, strict=True)]
 
 
 def open_plane(plane: Plane) -> tuple[Any, int | None]:

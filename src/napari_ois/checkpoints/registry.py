@@ -139,8 +139,8 @@ def is_path(name_or_path: str | Path) -> bool:
     return isinstance(name_or_path, Path) or name.endswith(".safetensors") or "/" in name or "\\" in name
 
 
-def check_model(name_or_path: str | Path) -> None:
-    """Refuse a model that could not segment on this machine, without loading it.
+def check_model(name_or_path: str | Path) -> ModelInfo:
+    """Describe a model, and refuse one that could not segment on this machine, without loading it.
 
     Raises
     ------
@@ -158,6 +158,7 @@ def check_model(name_or_path: str | Path) -> None:
         raise unknown_model(str(name_or_path))
     if not info.available:
         raise WeightsError(info.note)
+    return info
 
 
 def unknown_model(name: str) -> WeightsError:

@@ -63,9 +63,12 @@ def batch(
     from napari_ois.batch.items import fingerprint
     from napari_ois.batch.results import FAILED, Results
     from napari_ois.segmentation.files import check_target
+    from napari_ois.segmentation.ome_zarr import is_zarr
 
     check_target(output)
-    check_answering(model, precision, input_size, here=scheduler is None)
+    if output.resolve() == source.resolve() or (is_zarr(source) and output.resolve().is_relative_to(source.resolve())):
+        raise InputError(f"{output} holds the images; give another folder for the results.")
+    answering = check_answering(model, precision, input_size, device, here=scheduler is None)
     items = _items(source, clicks, sessions, (target, model), options if everything_ else None)
     results = Results(output)
     results.begin(
@@ -76,6 +79,7 @@ def batch(
             "target": target,
             "everything": options if everything_ else None,
             "model": model,
+            "weights": answering.sha256 if answering else None,
             "precision": precision,
             "input_size": input_size,
         },
@@ -84,10 +88,10 @@ def batch(
     make = functools.partial(make_predictor, model, device, precision, input_size, compiled)
     with progress_bar(len(items), "batch") as step:
         outcomes = run_batch(items, results, make, scheduler=scheduler, workers=workers, told=lambda _: step(1))
-    report = results.end(outcomes)
     failed = [outcome for outcome in outcomes if outcome.status == FAILED]
     for outcome in failed:
         click.echo(f"{outcome.name}: {outcome.error}", err=True)
+    report = results.end(outcomes)
     click.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} are there; {report} has the details.")
     if failed:
         ctx.exit(1)

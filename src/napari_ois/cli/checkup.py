@@ -80,8 +80,16 @@ def examine(default_model: str) -> Iterator[tuple[bool, str]]:
 
 def _examine_weights(info: Any, *, needed: bool) -> tuple[bool, str]:
     if not info.available or info.path is None or not info.sha256:
-        missing = needed and not info.available  # these come with the package
-        return not missing, f"weights of {info.name}: {info.note or 'none here'}"
+        unusable = not info.available and (needed or info.path is not None)  # what should be here, or is and is damaged
+        return not unusable, f"weights of {info.name}: {info.note or 'none here'}"
+    if not needed:  # nobody has published a hash for the user's own
+        from napari_ois.checkpoints import load_model
+
+        try:
+            load_model(info.path)
+        except OISError as error:
+            return False, f"weights of {info.name}: {error}"
+        return True, f"weights of {info.name}: can be loaded"
     with Path(info.path).open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     same = digest == info.sha256

@@ -15,6 +15,7 @@ import click
 from napari_ois.errors import OISError
 
 if TYPE_CHECKING:
+    from napari_ois.checkpoints.registry import ModelInfo
     from napari_ois.segmentation.predictor import Predictor
 
 DEFAULT_MODEL = "ois-compact"
@@ -97,7 +98,7 @@ def model_options(command: Any) -> Any:
         click.option(
             "--input-size",
             type=InputSize(),
-            help="Longest side of the network's input: fast, balanced, full, or pixels.",
+            help="Longest side of the network's input: auto, fast, balanced, full, or pixels.",
         ),
         click.option("--precision", default="auto", show_default=True, help="auto, fp32, half, bf16, fp16."),
         click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."),
@@ -117,25 +118,33 @@ def compile_option(command: Any) -> Any:
     )(command)
 
 
-def check_answering(model: str, precision: str, input_size: int | str | None, *, here: bool) -> None:
+def check_answering(
+    model: str, precision: str, input_size: int | str | None, device: str, *, here: bool
+) -> ModelInfo | None:
     """Refuse a model and settings that would fail for each image, before any is begun.
 
     Parameters
     ----------
-    model, precision, input_size
+    model, precision, input_size, device
         Values of :func:`model_options`.
     here : bool
-        Whether this machine's models are those that answer.
+        Whether this machine's models and devices are those that answer.
+
+    Returns
+    -------
+    ModelInfo, or None where another machine's answers.
     """
     from napari_ois.checkpoints.registry import check_model
-    from napari_ois.segmentation.placement import check_precision
+    from napari_ois.segmentation.placement import check_precision, place
     from napari_ois.segmentation.quality import checked_input_size
 
     check_precision(precision)
     if isinstance(input_size, int):
         checked_input_size(input_size)
-    if here:
-        check_model(model)
+    if not here:
+        return None
+    place(device, precision)
+    return check_model(model)
 
 
 def load_predictor(

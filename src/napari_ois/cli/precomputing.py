@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from napari_ois.cli.parts import compile_option, load_predictor, model_options, progress_bar, spoken_warnings
+from napari_ois.errors import InputError
 
 
 @click.command()
@@ -28,11 +29,13 @@ def precompute(
     """
     from napari_ois.segmentation.embedding_cache import EmbeddingCache
     from napari_ois.segmentation.embedding_store import default_folder
+    from napari_ois.segmentation.files import check_target
     from napari_ois.segmentation.image_files import open_file
     from napari_ois.segmentation.precompute import plane_readers
     from napari_ois.segmentation.precompute import precompute as embed_planes
 
     target = folder or default_folder()
+    check_target(target)
     readers = plane_readers(open_file(image)[0][0], channel_axis)
     cache = EmbeddingCache(target, disk=int(limit * 1e9), memory=0)
     with spoken_warnings():
@@ -46,6 +49,8 @@ def precompute(
                 for _ in embed_planes(predictor, readers):
                     step(1)
     assert cache.store is not None
+    if cache.store.failed:
+        raise InputError(f"Not every plane could be kept in {target}; make room there, or choose another --folder.")
     click.echo(
         f"{len(readers)} planes: {cache.misses} embedded, {cache.hits} were there. "
         f"{target} holds {cache.store.used / 1e6:.1f} MB."

@@ -45,7 +45,8 @@ def finetune(
     """Train a model further on your own labels, and say what it was worth.
 
     Part of the images is kept back; on it, clicks are counted before and after. --minutes are of training;
-    counting comes on top. A checkpoint that did not get better is written under a name that says so.
+    counting comes on top. A checkpoint that did not get better is written under a name that says so. Ctrl-C ends the
+    training early, and counts.
     """
     _check_extra()
     from napari_ois.training import finetune as tuning

@@ -133,13 +133,19 @@ class Journal:
         part.replace(self._path)
 
     def add(self, method: str, result: ObjectResult) -> None:
-        """Remember a result, and append its row."""
+        """Remember a result, and append its row; InputError if that cannot be written."""
         self.results[key_of(method, result)] = result
         if self._path is not None:
             line = io.StringIO(newline="")
             csv.writer(line).writerow(row_of(method, result))
-            with self._path.open("a", newline="", encoding="utf-8") as stream:
-                stream.write(line.getvalue())
+            try:
+                with self._path.open("a", newline="", encoding="utf-8") as stream:
+                    stream.write(line.getvalue())
+            except OSError as error:
+                raise InputError(
+                    f"{self._path} cannot be written ({error.strerror or error}); make room, or close what has it "
+                    "open, and call again: it goes on from there."
+                ) from error
 
 
 def key_of(method: str, result: ObjectResult) -> Key:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from napari_ois.errors import InputError
+from napari_ois.errors import InputError, reading_table
 from napari_ois.evaluation.folders import check_files
 from napari_ois.evaluation.samples import Entry
 from napari_ois.evaluation.targets import LabelTarget
@@ -47,7 +47,7 @@ def list_manifest(folder: Path) -> list[Entry]:
 
 
 def _read_rows(manifest: Path) -> list[dict[str, str]]:
-    with manifest.open(newline="", encoding="utf-8-sig") as stream:
+    with reading_table(manifest), manifest.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
         if missing:

@@ -4,7 +4,7 @@ SPC is seconds per click. With the embedding it is the wall time of the whole lo
 IoU) over its clicks, as the published evaluation code counts, but for reading files; without, only
 `predict`, as the paper's words suggest. SAT latency is the time to answer 256 prompts, one positive click
 each at the cell centres of a 16 x 16 grid, embedding included: one by one (comparable with the paper), and
-in batches.
+in batches; our networks answer them from that one embedding, without the close-ups of a user's click.
 """
 
 from __future__ import annotations
@@ -87,15 +87,14 @@ def measure_speed(method: Method, images: Sequence[EvalImage], *, max_clicks: in
     finish = partial(_finish, device)
     _click_loop(predictor, images[:1], 2, finish)  # warm-up
     clicks, inside, whole = _click_loop(predictor, images, max_clicks, finish)
-    sequential = None
-    if method.name not in CLASSICAL:
+    sequential, batched, parameters = None, None, getattr(predictor, "parameters", None)
+    if not method.is_model and method.name not in CLASSICAL:
         sequential = sat_sequential(predictor, images[0].image, grid=grid, finish=finish)
-    peak = peak_memory(device)  # before a second network is loaded for the batches
-    batched, parameters = None, getattr(predictor, "parameters", None)
+    peak = peak_memory(device)  # before a second network is loaded for the grid of prompts
     if method.is_model:
         network, info = load_network(method.name)
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        batched = _sat_of(method, network, info.preset, images[0].image, device, grid)
+        sequential, batched = _sat_of(method, network, info.preset, images[0].image, device, grid)
     return Speed(
         device=device,
         spc=inside / clicks,
@@ -146,15 +145,7 @@ def sat_sequential(
 
 
 def sat_batched(
-    network: OIS,
-    image: Any,
-    *,
-    input_size: int,
-    multiple: int,
-    device: str = "cpu",
-    precision: str = "auto",
-    grid: int = GRID,
-    batch: int = BATCH,
+    predictor: Predictor, image: Any, *, grid: int = GRID, batch: int = BATCH, finish: Callable[[], None] = lambda: None
 ) -> float:
     """Seconds for the embedding and the prompts in batches, one of our networks answering.
 
@@ -163,10 +154,6 @@ def sat_batched(
     """
     import torch
     from torch.nn import functional
-
-    predictor = Predictor.from_network(
-        network, input_size=input_size, multiple=multiple, device=device, precision=precision
-    )
 
     def run(batches: int | None = None) -> None:
         predictor.set_image(image)
@@ -179,30 +166,30 @@ def sat_batched(
 
     with torch.inference_mode():
         run(1)
-        _finish(device)
+        finish()
         start = time.perf_counter()
         run()
-        _finish(device)
+        finish()
         return time.perf_counter() - start
 
 
-def _sat_of(method: Method, network: OIS, preset_name: str, image: Any, device: str, grid: int) -> float:
-    """The batched SAT latency with a method's own options."""
+def _sat_of(method: Method, network: OIS, preset_name: str, image: Any, device: str, grid: int) -> tuple[float, float]:
+    """The SAT latency of one of our networks, one by one and in batches, with a method's own options."""
     from napari_ois.network import PRESETS
     from napari_ois.segmentation.quality import choose_input_size
 
     preset = PRESETS[preset_name]
     wanted: int | str = parse_model(method.name)[1].get("input_size") or method.input_size or "full"
-    side = choose_input_size(wanted, preset, "cpu")
-    return sat_batched(
+    predictor = Predictor.from_network(
         network,
-        image,
-        input_size=side,
+        input_size=choose_input_size(wanted, preset, "cpu"),
         multiple=preset.multiple,
         device=device,
         precision=method.precision,
-        grid=grid,
     )
+    finish = partial(_finish, device)
+    sequential = sat_sequential(predictor, image, grid=grid, finish=finish)
+    return sequential, sat_batched(predictor, image, grid=grid, finish=finish)
 
 
 def peak_memory(device: str = "cpu") -> float | None:

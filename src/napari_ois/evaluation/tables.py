@@ -102,7 +102,7 @@ def set_table(summaries: Mapping[str, dict[str, Any]], name: str, *, intervals: 
 
 def _speed_table(summaries: Mapping[str, dict[str, Any]]) -> list[str]:
     """The form of Table 3."""
-    lines = _head(["method", *_SPEED.values(), "NoC90", "5-mIoU"])
+    lines = _head(["method", *_SPEED.values(), "NoC90 (mean over sets)", "5-mIoU (mean over sets)"])
     for method, summary in summaries.items():
         speed, mean = summary.get("speed", {}), summary["mean_over_sets"]
         cells = [method]

@@ -126,7 +126,7 @@ class OIS(nn.Module):
         """What each block learned of Eq. 3's sigma, (heads,) tensors; none without sparse embeddings."""
         return [block.order_attention.sigma for block in self.blocks if isinstance(block, PromptBlock)]
 
-    def embed_image(self, image: Tensor, depth: Tensor | None = None) -> ImageEmbedding:
+    def embed_image(self, image: Tensor, depth: Tensor | None = None, *, valid: Tensor | None = None) -> ImageEmbedding:
         """Compute everything that depends on the image alone.
 
         Parameters
@@ -135,6 +135,8 @@ class OIS(nn.Module):
             RGB in [0, 1]; sides multiples of ``encoder.multiple``.
         depth : (B, 1, H, W) float tensor, optional
             Depth to use instead of the estimated one; any unit, larger = nearer.
+        valid : (B, 1, H, W) bool tensor, optional
+            Pixels that show the image, where a training pads it: depth is normalised over them alone.
 
         Returns
         -------
@@ -147,9 +149,9 @@ class OIS(nn.Module):
         part = self.mask_decoder.image_part(maps)
         if depth is None:
             raw = self.depth_decoder(maps, size).float()
-            normalized = normalize_depth(raw, min_range=self.min_depth_range)
+            normalized = normalize_depth(raw, min_range=self.min_depth_range, valid=valid)
         else:
-            raw, normalized = depth.float(), normalize_depth(depth)
+            raw, normalized = depth.float(), normalize_depth(depth, valid=valid)
         features = part.features
         if self.depth_encoder is not None:
             features = features + self.depth_encoder(normalized.to(features.dtype))

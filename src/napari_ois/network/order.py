@@ -14,7 +14,7 @@ FLAT_RANGE = 1e-6
 """A depth map whose values span less than this carries no order and becomes zero everywhere."""
 
 
-def normalize_depth(depth: Tensor, *, min_range: float = 0.0) -> Tensor:
+def normalize_depth(depth: Tensor, *, min_range: float = 0.0, valid: Tensor | None = None) -> Tensor:
     """Stretch each depth map to [0, 1] (min-max per image).
 
     Parameters
@@ -24,12 +24,19 @@ def normalize_depth(depth: Tensor, *, min_range: float = 0.0) -> Tensor:
     min_range : float
         The stretch divides by at least this much, so that the noise of an almost flat *estimated* map is
         not blown up into order. Zero is the paper's plain min-max.
+    valid : (B, 1, H, W) bool tensor, optional
+        Pixels that show the image: the stretch is theirs, and what lies outside is clipped to it. A training's
+        padding would widen it.
 
     Returns
     -------
     (B, 1, H, W) float32 tensor in [0, 1]; all zeros where the map is flat.
     """
     depth = depth.float()
+    if valid is not None:
+        lowest = torch.where(valid, depth, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
+        highest = torch.where(valid, depth, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
+        depth = depth.maximum(lowest).minimum(highest)
     low = depth.amin(dim=(1, 2, 3), keepdim=True)
     spread = depth.amax(dim=(1, 2, 3), keepdim=True) - low
     stretched = (depth - low) / spread.clamp_min(max(min_range, FLAT_RANGE))

@@ -55,7 +55,7 @@ class EmbeddingStore:
     def __init__(self, folder: Path, *, limit: int = LIMIT) -> None:
         self.folder = folder
         self._limit = limit
-        self._failed = False
+        self.failed = False  # whether anything could not be written
 
     def __contains__(self, key: str) -> bool:
         return (self.folder / key / _MARK).exists()
@@ -137,8 +137,8 @@ class EmbeddingStore:
             staging.rename(self.folder / key)
         except OSError as error:
             shutil.rmtree(staging, ignore_errors=True)
-            if not self._failed:
-                self._failed = True
+            if not self.failed:
+                self.failed = True
                 LOG.warning("Embeddings cannot be kept in %s (%s).", self.folder, error)
             return
         self._make_room(key)

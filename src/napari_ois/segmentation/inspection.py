@@ -101,7 +101,7 @@ class OrderProfile:
     inside, outside : (bins,) float32
         Share of the mask's pixels, and of the view's other pixels, in each bin; zeros where there are none.
     at_clicks : (N,) float32
-        Depth under each click.
+        Depth under each click; NaN outside of a large image's frame.
     separation : float
         Chance that a pixel outside lies further in depth from the positive clicks than one inside: 1 where
         depth alone tells them apart, 0.5 where it says nothing.
@@ -305,8 +305,7 @@ class Inspection:
         prediction, view = self.prediction, self.prediction.local_view
         depth = prediction.depth[view.rows, view.columns]
         mask = prediction.mask[view.rows, view.columns]
-        places = np.floor(prediction.local_points + 0.5).astype(int).clip(0, np.array(prediction.depth.shape) - 1)
-        at_clicks = prediction.depth[places[:, 0], places[:, 1]]
+        at_clicks = prediction.depths_at_clicks()
         reference = at_clicks[prediction.labels == 1].mean()
         edges = np.linspace(0, 1, bins + 1, dtype=np.float32)
         distance = np.abs(depth - reference)
@@ -314,7 +313,7 @@ class Inspection:
             edges=edges,
             inside=_shares(depth[mask], edges),
             outside=_shares(depth[~mask], edges),
-            at_clicks=at_clicks.astype(np.float32),
+            at_clicks=at_clicks,
             separation=separation(distance[mask], distance[~mask]),
         )
 

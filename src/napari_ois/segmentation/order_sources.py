@@ -100,8 +100,9 @@ class Estimated(_Single):
     @property
     def statement(self) -> str:
         """One sentence that says what this order means."""
-        who = "the segmenting model" if self.model is None else self.model
-        return f"Depth guessed by {who} from one image, as it learned from photographs; in other images it may mislead."
+        if self.model is None:
+            return "Depth guessed by the segmenting model from one image: a hint, not a measurement."
+        return f"Depth guessed by {self.model} from one image, as it learned from photographs; else it may mislead."
 
     def compute(self, image: Any, *, progress: Progress = None, interrupted: Callable[[], bool] = never) -> DepthMap:
         """Estimate the depth with the other model; without one, leave it to the model that segments.

@@ -110,10 +110,20 @@ class Prediction:
 
     @cached_property
     def negative_order_maps(self) -> NDArray[np.float32]:
-        """Distance in depth to each negative click, oldest first, (K, H, W) float32 (Eq. 2)."""
-        depth, points, labels = self._tensors()
-        references = depth_at_clicks(depth, points)[labels == 0]
-        return order_map(depth[0], references[:, None, None]).numpy()
+        """Distance in depth to each negative click, oldest first, (K, H, W) float32 (Eq. 2).
+
+        NaN for a click outside of a large image's frame, on whose scale its depth is not known.
+        """
+        return order_map(torch.from_numpy(self.depth), self._depths()[self.labels == 0, None, None]).numpy()
+
+    def depths_at_clicks(self) -> NDArray[np.float32]:
+        """Depth under each click, (N,) float32 in [0, 1]; NaN outside of the frame."""
+        return self._depths().numpy()
+
+    def _depths(self) -> torch.Tensor:
+        depth, points, _ = self._tensors()
+        inside = torch.from_numpy(self.frame.view.holds(self.points))
+        return torch.where(inside, depth_at_clicks(depth, points)[0], torch.nan)
 
     @property
     def local_view(self) -> View:

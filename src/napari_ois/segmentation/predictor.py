@@ -55,7 +55,7 @@ class Predictor:
         weights were trained at). By default full; for a ViT preset balanced on MPS and fast on the CPU.
     close_up : bool, optional
         Whether a small object is looked at again in a close-up of the image, which costs the click one
-        embedding more, the next ones nothing; by default the preset's own choice.
+        embedding more, the next ones nothing; without, there is no second look either. By default the preset's own.
     compiled : bool
         Compile the network: faster afterwards, but the first image and the first click take minutes.
     cache : EmbeddingCache or path, optional

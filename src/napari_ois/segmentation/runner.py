@@ -184,8 +184,8 @@ class Runner:
             extras["trace"] = trace
         embedding = self.embed(look)
         self._check()
-        if self._boxed and carried is not None and not extras:
-            logits = refine_in_box(self.network, embedding, points, labels, carried, threshold=MASK_LOGIT)
+        if self._boxed and carried is not None:
+            logits = refine_in_box(self.network, embedding, points, labels, carried, threshold=MASK_LOGIT, **extras)
         else:
             logits = self._halves.decode_clicks(embedding, points, labels, carried, **extras).float()
         if asked.bound is not None:

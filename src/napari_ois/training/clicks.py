@@ -53,7 +53,9 @@ def first_click(rng: np.random.Generator, truth: Mask) -> Click | None:
     return None if place is None else (*place, 1)
 
 
-def initial_clicks(rng: np.random.Generator, truth: Mask, others: Mask | None = None) -> list[Click]:
+def initial_clicks(
+    rng: np.random.Generator, truth: Mask, others: Mask | None = None, valid: Mask | None = None
+) -> list[Click]:
     """Draw RITM's random first clicks: one or more positive ones, any number of negative ones.
 
     Parameters
@@ -61,7 +63,9 @@ def initial_clicks(rng: np.random.Generator, truth: Mask, others: Mask | None = 
     truth : (H, W) bool array
         The object; may be empty, then there is no positive click.
     others : (H, W) bool array, optional
-        Other objects, where 40 % of the negative clicks fall.
+        Other objects, where 40 % of the negative clicks fall; without any, these fall anywhere.
+    valid : (H, W) bool array, optional
+        Pixels that may be clicked: neither padding nor an annotation's unclear ones.
 
     Returns
     -------
@@ -82,7 +86,9 @@ def initial_clicks(rng: np.random.Generator, truth: Mask, others: Mask | None = 
                 clicks.append((*place, 1))
     reach = 2 * int(np.ceil(0.1 * np.sqrt(truth.sum()))) + 1
     grown = cv2.dilate(truth.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
-    regions = (~truth, ~truth if others is None else others & ~truth, grown & ~truth)
+    outside = ~truth if valid is None else valid & ~truth
+    beside = outside if others is None else others & outside
+    regions = (outside, beside if beside.any() else outside, grown & outside)
     for _ in range(int(rng.choice(MAX_CLICKS + 1, p=powers / powers.sum()))):
         place = _draw(rng, regions[rng.choice(3, p=[0.1, 0.4, 0.5])])
         if place is not None:

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from napari_ois.errors import InputError
+from napari_ois.errors import InputError, reading_table
 from napari_ois.evaluation.targets import ignored_ids, is_object
 from napari_ois.segmentation.colour import to_plane
 from napari_ois.segmentation.files import read_image as open_image
@@ -109,7 +109,7 @@ def read_manifest(folder: str | Path) -> list[TrainImage]:
     manifest = folder / "MANIFEST.csv"
     if not manifest.is_file():
         raise InputError(f"There is no {manifest}; give the folder that holds MANIFEST.csv.")
-    with manifest.open(newline="", encoding="utf-8-sig") as stream:
+    with reading_table(manifest), manifest.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         names = reader.fieldnames or ()
         extra = {k: v for k, v in _OF_EVALUATION.items() if k not in names} if "object_id" in names else {}

@@ -80,8 +80,8 @@ def _is_for_evaluation(folder: Path) -> bool:
     """Whether it has one object a row, or is one of the published sets."""
     manifest = folder / MANIFEST
     if manifest.is_file():
-        with manifest.open(encoding="utf-8-sig") as stream:
-            return "object_id" in stream.readline()
+        with manifest.open("rb") as stream:
+            return b"object_id" in stream.readline()
     return any(form.matches(folder) for form in FORMS if form.name in ("HQSeg-44K", "DAVIS"))
 
 

@@ -8,7 +8,9 @@ one that did.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +35,13 @@ from napari_ois.training.sources import shrink
 from napari_ois.training.tuning import LONGEST, recipe_of, tune
 from napari_ois.training.windows import MIN_POSITIVE
 
+LOG = logging.getLogger(__name__)
+
 GOOD, BAD = "finetuned.safetensors", "finetuned-not-better.safetensors"
 """Names of the checkpoint, by what the kept-back images say."""
+
+UNCOUNTED = "not-counted.safetensors"
+"""End of the name, beside the folder, of one that they were not asked about."""
 
 FEWEST_IMAGES = 2
 MOST_OBJECTS = 60
@@ -158,8 +165,8 @@ def finetune(
     length = minutes * 60 if steps is None else None
     with kept_memory():
         average, done, seconds = tune(network, recipe, train_items, placement, encoder, length, steps, progress)
-    with whole_folder(output) as staging:
-        metadata = _metadata(info, start, recipe, done, seconds, len(train_items), encoder)
+    metadata = _metadata(info, start, recipe, done, seconds, len(train_items), encoder)
+    with whole_folder(output) as staging, _spared(output, average, metadata):
         path = save_checkpoint(average, staging / BAD, metadata=metadata)
         after = measure(Predictor(path, **options), counted)
         better = is_better(after, before)
@@ -180,6 +187,19 @@ def finetune(
         )
         (staging / "report.json").write_text(json.dumps(as_record(report), indent=2) + "\n", encoding="utf-8")
     return report
+
+
+@contextmanager
+def _spared(output: Path, average: dict[str, torch.Tensor], metadata: dict[str, Any]) -> Iterator[None]:
+    """Keep what was learnt beside the folder until that is whole: counting clicks takes minutes and may be stopped."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    spare = save_checkpoint(average, output.with_name(f"{output.name}-{UNCOUNTED}"), metadata=metadata)
+    try:
+        yield
+    except BaseException:
+        LOG.warning("What was learnt is kept in %s; its clicks were not counted.", spare)
+        raise
+    spare.unlink()
 
 
 def usable(items: Sequence[TrainImage]) -> tuple[list[TrainImage], list[str]]:

@@ -167,7 +167,7 @@ CONTINUED: dict[str, Any] = {
     "depth_weight": 0.5,
     "real_share": 0.72,
 }
-"""How a compact model goes on: as the last leg of the embedded one did, more from real images."""
+"""How a compact model goes on: as run 5 did (docs/training-log.md), more from real images."""
 
 
 def recipe_for(preset: str, *, continued: bool = False, **changes: Any) -> Recipe:
@@ -186,7 +186,8 @@ def recipe_for(preset: str, *, continued: bool = False, **changes: Any) -> Recip
     The paper names the loss, the data, the 15 epochs and the input size. The rest is SegNext's, whose protocol
     it follows: Adam at 5e-5, a tenth of it for the last three epochs, 30,000 samples an epoch in batches of 12,
     RITM's first clicks and up to three corrective ones, and SegNext's augmentation
-    (:func:`napari_ois.training.windows.sample_whole`).
+    (:func:`napari_ois.training.windows.sample_whole`). Two of its rules are not followed: objects count from 20
+    pixels in the window on, not from 1,000, and a window without an object is drawn again instead of being taught.
 
     Raises
     ------

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from napari_ois.checkpoints.header import damaged
+from napari_ois.checkpoints.store import read_pickled
 from napari_ois.errors import InputError
 from napari_ois.network import OIS
 from napari_ois.training.recipe import Recipe, as_plain, is_same
@@ -81,14 +83,16 @@ class State:
         )
 
     def read(self, path: Path, recipe: Recipe, device: torch.device) -> None:
-        """Take everything over from a file; InputError if it is of another recipe."""
-        found = torch.load(path, map_location=device, weights_only=True)
+        """Take everything over from a file; InputError if it is of another recipe, WeightsError if it is damaged."""
+        found = read_pickled(path)
+        if not (isinstance(found, dict) and {"recipe", "model", "average", "optimizer", "step"} <= found.keys()):
+            raise damaged(path)
         if not is_same(found["recipe"], recipe):
             raise InputError(
                 f"{path.parent} holds a training with another recipe; choose another folder or the same recipe."
             )
         self.model.load_state_dict(found["model"])
-        self.average = found["average"]
+        self.average = {name: value.to(device) for name, value in found["average"].items()}
         self.optimizer.load_state_dict(found["optimizer"])
         if found.get("scaler"):
             self.scaler.load_state_dict(found["scaler"])
@@ -111,10 +115,20 @@ def move_average(average: dict[str, Tensor], model: nn.Module, decay: float) -> 
 
 
 def write_whole(path: Path, content: dict[str, Any]) -> None:
-    """Write a file of torch.save; a crash in the middle leaves the old one."""
+    """Write a file of torch.save; a crash in the middle leaves the old one.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
     temporary = path.with_suffix(".tmp")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    try:
+        torch.save(content, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's writer says that a disk is full by the latter
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written ({error}); make room: the one before is kept.") from error
 
 
 def started(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor] | None:

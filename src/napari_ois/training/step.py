@@ -105,7 +105,7 @@ def teach(
     truth_depth, valid = batch.depth.to(device), batch.valid.to(device)
     targets = batch.targets.to(device)
     with autocast():
-        embedding = model.embed_image(image)
+        embedding = model.embed_image(image, valid=valid)
     on_depth = depth_loss(embedding.raw_depth, truth_depth)
     order = _order_source(model, batch, recipe, step, embedding.raw_depth.detach(), truth_depth, valid)
     embedding = replace(embedding, depth=order)
@@ -143,31 +143,11 @@ def _mask_loss(logits: Tensor, targets: Tensor, loss: str, bce_weight: float, we
     return bce_dice_loss(logits, targets, bce_weight=bce_weight, weights=weights)
 
 
-def depth_inside(raw: Tensor, valid: Tensor, *, min_range: float = 0.0) -> Tensor:
-    """Normalise depth over the pixels that show the image; padding would widen the stretch.
-
-    Parameters
-    ----------
-    raw : (B, 1, H, W) float tensor
-    valid : (B, 1, H, W) bool tensor
-    min_range : float
-        See :func:`normalize_depth`.
-
-    Returns
-    -------
-    (B, 1, H, W) float32 tensor in [0, 1]; what lies outside is clipped to the range inside.
-    """
-    raw = raw.float()
-    low = torch.where(valid, raw, torch.inf).amin(dim=(1, 2, 3), keepdim=True)
-    high = torch.where(valid, raw, -torch.inf).amax(dim=(1, 2, 3), keepdim=True)
-    return normalize_depth(raw.maximum(low).minimum(high), min_range=min_range)
-
-
 def _order_source(
     model: OIS, batch: Batch, recipe: Recipe, step: int, estimated: Tensor, truth: Tensor, valid: Tensor
 ) -> Tensor:
     """Choose each image's depth for order: true (with a random gamma), constant, or estimated."""
-    depth = depth_inside(estimated, valid, min_range=model.min_depth_range)
+    depth = normalize_depth(estimated, min_range=model.min_depth_range, valid=valid)
     for index, number in enumerate(batch.numbers.tolist()):
         rng = np.random.default_rng([recipe.seed, step, _ORDER, number])
         draw, gamma = rng.random(), math.exp(rng.uniform(-0.5, 0.5))
@@ -203,7 +183,7 @@ def _click_rounds(
         again = False  # the first answer is not the network's own
         clicks, previous = _seeds(generators, truth, device)
     else:
-        clicks = [_start(rng, own, random_start) for rng, own in zip(generators, truth, strict=True)]
+        clicks = _starts(generators, batch, truth, valid, random_start)
     first: Tensor | None = None
     for number in range(rounds + again):
         points, labels = _tensors(clicks, device)
@@ -242,11 +222,20 @@ def _object_generators(batch: Batch, seed: int, step: int) -> list[np.random.Gen
     return generators
 
 
-def _start(rng: np.random.Generator, truth: np.ndarray, at_random: bool) -> list[Click]:
-    if at_random:
-        return initial_clicks(rng, truth)
-    click = first_click(rng, truth)
-    return [] if click is None else [click]
+def _starts(
+    generators: list[np.random.Generator], batch: Batch, truth: np.ndarray, valid: np.ndarray, at_random: bool
+) -> list[list[Click]]:
+    """The clicks that each object begins from: one, or RITM's random ones, some on the window's other objects."""
+    if not at_random:
+        clicks = [first_click(rng, own) for rng, own in zip(generators, truth, strict=True)]
+        return [[] if click is None else [click] for click in clicks]
+    windows = batch.image_index.numpy()
+    starts = []
+    for number, (rng, own, shown) in enumerate(zip(generators, truth, valid, strict=True)):
+        beside = (windows == windows[number]) & (np.arange(len(truth)) != number)
+        others = truth[beside].any(axis=0) if beside.any() else None
+        starts.append(initial_clicks(rng, own, others, shown))
+    return starts
 
 
 def _seeds(

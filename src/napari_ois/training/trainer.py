@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from napari_ois.checkpoints.depth import load_depth_anything, local_depth_weights
 from napari_ois.checkpoints.loading import load_model
+from napari_ois.checkpoints.registry import check_model
 from napari_ois.errors import InputError
 from napari_ois.evaluation.readers import EvalImage
 from napari_ois.network import OIS, PRESETS, build
@@ -134,6 +135,7 @@ class Trainer:
         self.state = State(model, make_optimizer(model, recipe), scaler, average, start=begun)
         if self.checkpoint.exists():
             self.state.read(self.checkpoint, recipe, self.device)
+            self._check_start(start)
             logger.info("Resumed at step %d", self.step)
         self.log = CsvLog(self.out / "log.csv", FIELDS)
         self.dev_log = CsvLog(self.out / "dev.csv", ("step", *FIGURES))
@@ -299,6 +301,14 @@ class Trainer:
             weights = local_depth_weights(preset, given=depth_weights, revision=None)
             load_depth_anything(model, weights)
         return ""
+
+    def _check_start(self, start: str | Path | None) -> None:
+        """Refuse to go on from another model than the training began with; none given is none meant."""
+        if start is not None and self.state.start and check_model(start).sha256 not in self.state.start:
+            raise InputError(
+                f"{self.out} holds a training that began with {self.state.start}; choose another folder, or name no "
+                "start to go on."
+            )
 
     def _open_logs(self) -> None:
         if not self.team.leads:

@@ -7,6 +7,7 @@ stay what they were.
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,8 @@ from napari_ois.training.recipe import Recipe, make_optimizer
 from napari_ois.training.sources import Files
 from napari_ois.training.state import move_average
 from napari_ois.training.step import set_learning, teach
+
+LOG = logging.getLogger(__name__)
 
 LONGEST = 1024
 """Longest side that images are shrunk to while windows are cut from them, in pixels."""
@@ -77,7 +80,7 @@ def tune(
     steps: int | None,
     progress: Callable[[float], Any] | None,
 ) -> tuple[dict[str, Tensor], int, float]:
-    """Train a network in place.
+    """Train a network in place; Ctrl-C ends it early, with what was learnt.
 
     Parameters
     ----------
@@ -120,16 +123,21 @@ def tune(
     stream = _stream(recipe, items)
     start = time.monotonic()
     told, step, finite = 0.0, 0, 0
-    for step, batch in enumerate(stream):
-        share = step / steps if steps is not None else (time.monotonic() - start) / (seconds or 1.0)
-        if progress is not None:
-            progress(1000 * (min(share, 1.0) - told))
-            told = min(share, 1.0)
-        # at least one step, however short the time
-        if share >= 1 and step:
-            break
-        finite += _step(model, optimizer, recipe, batch, step, share, placement, teacher)
-        move_average(average, model, min(recipe.ema, 1 - 4 / (step + 5)))
+    try:
+        for step, batch in enumerate(stream):
+            share = step / steps if steps is not None else (time.monotonic() - start) / (seconds or 1.0)
+            if progress is not None:
+                progress(1000 * (min(share, 1.0) - told))
+                told = min(share, 1.0)
+            # at least one step, however short the time
+            if share >= 1 and step:
+                break
+            finite += _step(model, optimizer, recipe, batch, step, share, placement, teacher)
+            move_average(average, model, min(recipe.ema, 1 - 4 / (step + 5)))
+    except KeyboardInterrupt:  # what was learnt until then is kept, and measured
+        if not finite:
+            raise
+        LOG.warning("Stopped after %d steps; clicks are counted with what was learnt.", step)
     if not finite:
         raise OISError("The training failed: no step had a finite gradient; try another seed or a smaller rate.")
     return average, step, time.monotonic() - start
