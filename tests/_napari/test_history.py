@@ -83,6 +83,21 @@ def test_a_mask_is_that_of_its_clicks_whatever_the_way(started, fake, click, qtb
     np.testing.assert_array_equal(shown(started), expected)
 
 
+def test_napari_s_own_undo_takes_back_a_stroke_and_no_mask(started, click, qtbot) -> None:
+    click(started, 20, 30)
+    click(started, 40, 50)
+    preview, mask = started.session.layers.preview, shown(started)
+    preview.data_setitem((np.array([2, 2]), np.array([3, 4])), 1)
+    idle(qtbot, started)
+    assert started.session.object.edits is not None
+    for _ in range(3):  # the stroke; there is no more to undo
+        preview.undo()
+        idle(qtbot, started)
+        np.testing.assert_array_equal(shown(started), mask)
+    started.session.keep_strokes()
+    np.testing.assert_array_equal(shown(started), mask)
+
+
 def test_strokes_are_steps_and_stay_when_clicks_change(started, click, qtbot) -> None:
     click(started, 20, 30)
     preview = started.session.layers.preview

@@ -218,6 +218,20 @@ def test_opening_it_leaves_order_as_it_is(viewer, widget, qtbot) -> None:
     made.release()
 
 
+def test_each_image_has_a_strength_of_its_own(viewer, widget, inspector, qtbot) -> None:
+    inspector.strength.setValue(0.0)
+    qtbot.waitUntil(lambda: widget.session.settings.order_strength == 0)
+    first = widget.image.value
+    widget.image.value = viewer.add_image(np.zeros((60, 80)), name="other")
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    assert inspector.strength.value() == 1 == widget.session.settings.order_strength
+    widget.image.value = first
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    assert inspector.strength.value() == 0 == widget.session.settings.order_strength
+
+
 def test_the_cursor_reads_the_maps_of_a_stack_on_its_slice(viewer, picture, small_predictor, qtbot) -> None:
     viewer.add_image(np.stack([picture[::-1], picture, picture]), name="scan", scale=(3, 2, 2))
     viewer.dims.set_current_step(0, 2)

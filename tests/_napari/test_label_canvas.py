@@ -117,6 +117,9 @@ def test_layers_follow_their_image_as_long_as_they_lie_on_it(canvas) -> None:
     canvas.check(on)
     assert on.units == image.units
     np.testing.assert_array_equal(off.scale, (2, 2))
+    image.data = np.zeros((4, 20, 30))
+    image.scale = (1, 1, 1)  # nothing of two axes can lie on it
+    image.data = np.zeros((20, 30))
     canvas.release()
     image.scale = (1, 1)
     np.testing.assert_array_equal(on.scale, (5, 1))

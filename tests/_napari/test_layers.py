@@ -197,7 +197,7 @@ def test_napari_s_own_undo_does_not_bring_back_masks_of_ours() -> None:
 
 
 def test_large_changes_are_drawn_too(monkeypatch) -> None:
-    monkeypatch.setattr("napari_ois._napari.layers.LARGE_CHANGE", 10)
+    monkeypatch.setattr("napari_ois._napari.difference.LARGE_CHANGE", 10)
     _, _, layers = make()
     layers.show_mask(MASK)
     np.testing.assert_array_equal(layers.shown_mask(), MASK)

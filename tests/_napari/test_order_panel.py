@@ -15,12 +15,15 @@ from napari.layers import Image
 
 from napari_ois._napari import order_request as ask
 from napari_ois._napari.order_panel import OrderPanel
+from napari_ois._napari.orders import Orders
 from napari_ois._napari.plane import same_place
 from napari_ois._napari.widget import OISWidget
 from napari_ois.annotation import load_session
+from napari_ois.errors import InputError
 from napari_ois.segmentation.depth import depth_key, prepare_depth
-from napari_ois.segmentation.order_files import map_file
+from napari_ois.segmentation.order_files import map_file, read_maps
 from napari_ois.segmentation.order_sources import Estimated
+from napari_ois.segmentation.stack_depth import DepthMap
 from napari_ois.segmentation.stack_sources import Projection
 
 RANGES = np.linspace(5, 1, 60 * 80).reshape(60, 80)
@@ -99,7 +102,9 @@ def test_the_session_file_has_the_map_beside_it(started, panel, viewer, click, q
     path = tmp_path / "work.json"
     started.save_session(path)
     beside = map_file(path, depth_key(expected))
-    qtbot.waitUntil(beside.is_file)
+    qtbot.waitUntil(path.is_file)
+    assert beside.is_file()  # before the file that names it
+    written = beside.stat().st_mtime_ns
     said = load_session(path).order["maps"][depth_key(expected)]
     assert (said["source"], said["layer"], said["nearer"], said["invalid"]) == ("given", "ranges", "smaller", 0)
 
@@ -117,6 +122,10 @@ def test_the_session_file_has_the_map_beside_it(started, panel, viewer, click, q
         widget.answer = heard.args[0]
         return widget
 
+    path.unlink()
+    started.save_session(path)
+    qtbot.waitUntil(path.is_file)
+    assert beside.stat().st_mtime_ns == written  # it lies there already
     started.shutdown()
     widget = again()
     np.testing.assert_array_equal(widget.answer.prediction.depth, expected)
@@ -125,7 +134,46 @@ def test_the_session_file_has_the_map_beside_it(started, panel, viewer, click, q
     widget = again()
     assert not np.array_equal(widget.answer.prediction.depth, expected)
     assert any("not here" in said and "smaller is nearer" in said for said in notes)
+    panel = widget.order_panel
+    assert panel.in_use.text() == "In use: depth estimated by the model, as the map of this object is not here."
+    choose(panel, ask.LAYER, layer=viewer.layers["ranges"], nearer="smaller", unknown="0")
+    with qtbot.waitSignal(widget.answered) as heard:  # the same as it was asked for: nothing of the object changes
+        panel.use()
+    np.testing.assert_array_equal(heard.args[0].prediction.depth, expected)
+    assert "smaller is nearer" in panel.in_use.text()
     widget.shutdown()
+
+
+def test_maps_are_written_whole_or_the_old_ones_stay(tmp_path: Path, monkeypatch) -> None:
+    orders, path = Orders(), tmp_path / "work.json"
+    key = orders.add(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4), {})
+    obj = SimpleNamespace(settings=SimpleNamespace(order=key))
+    map_file(path, key).write_bytes(b"damaged")
+
+    def full(file: Any, *_: Any, **__: Any) -> None:
+        Path(file).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="cannot be written: No space left"):
+        patch.setattr("tifffile.imwrite", full)
+        orders.write(path, [obj])
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"damaged"]
+    orders.write(path, [obj])
+    assert set(read_maps(path, [key])) == {key}
+
+
+def test_unknown_may_be_called_nan(started, panel, viewer, click, qtbot, tmp_path, notes) -> None:
+    values = np.where(RANGES == 0, np.nan, RANGES)
+    viewer.add_image(values, name="ranges")
+    choose(panel, ask.LAYER, layer=viewer.layers["ranges"], nearer="smaller", unknown="nan")
+    take(qtbot, panel, started)
+    click(started, 20, 30)
+    started.save_session(tmp_path / "work.json")
+    qtbot.waitUntil((tmp_path / "work.json").is_file)
+    assert "invalid" not in next(iter(load_session(tmp_path / "work.json").order["maps"].values()))
+    choose(panel, ask.SURFACE, threshold="nan")
+    panel.use()
+    assert "finite number" in notes[-1]
 
 
 @pytest.fixture
@@ -158,6 +206,23 @@ def test_a_stack_gives_the_image_and_its_order(viewer, make, stack, axis, click,
     assert same_place(widget.session.layers.clicks, made)
     answer = click(widget, *place)
     assert answer.prediction.mask.any()
+
+
+def test_a_projection_that_is_clicked_on_stays(viewer, make, stack, click, qtbot) -> None:
+    widget = make()
+    panel = widget.findChild(OrderPanel)
+    widget.image.value = stack
+    choose(panel, ask.MAX)
+    panel.preview()
+    qtbot.waitUntil(lambda: panel.layers.made is not None)
+    made = panel.layers.made
+    widget.image.value = made
+    with qtbot.waitSignal(widget.embedded):
+        widget.start()
+    panel.form.threshold.value = "0.2"
+    panel.preview()
+    qtbot.waitUntil(lambda: panel.layers.made is not None)
+    assert made in viewer.layers and panel.layers.made is not made and widget.session.image is made
 
 
 def test_a_second_projection_takes_the_place_of_the_first(viewer, make, stack, qtbot) -> None:
@@ -242,9 +307,51 @@ def test_a_layer_is_held_whatever_it_is_called_and_read_anew_after_a_correction(
     key = depth_key(prepare_depth(heights[2], (60, 80)))
     qtbot.waitUntil(lambda: widget.session.order == key)
     layer.data[2, :30] = 199  # corrected in place, as a brush does
-    with qtbot.waitSignal(widget.embedded):
-        panel.use()
-    assert widget.session.order == depth_key(prepare_depth(layer.data[2], (60, 80))) != key
+    panel.use()
+    corrected = depth_key(prepare_depth(layer.data[2], (60, 80)))
+    assert corrected != key
+    qtbot.waitUntil(lambda: widget.session.order == corrected)
+    layer.data[2, 30:] = 7
+    widget.start()  # on the same plane: no less than on another
+    again = depth_key(prepare_depth(layer.data[2], (60, 80)))
+    qtbot.waitUntil(lambda: widget.session.order == again)
+
+
+def test_an_object_begun_before_its_map_is_there_is_answered_with_it(viewer, make, qtbot) -> None:
+    rng = np.random.default_rng(0)
+    viewer.add_image(rng.random((3, 60, 80)), name="scan")
+    heights = (rng.random((3, 60, 80)) * 200).astype(int)
+    viewer.add_labels(heights, name="heights")
+    widget = make()
+    widget.image.value = viewer.layers["scan"]
+    panel = widget.findChild(OrderPanel)
+    choose(panel, ask.LAYER, layer=viewer.layers["heights"])
+    viewer.dims.set_current_step(0, 0)
+    take(qtbot, panel, widget)
+    viewer.dims.set_current_step(0, 2)
+    widget.start()
+    widget.session.layers.clicks.add((0, 20, 30))  # at once
+    key = depth_key(prepare_depth(heights[2], (60, 80)))
+    qtbot.waitUntil(lambda: widget.session.document[1].settings.order == key)
+    qtbot.waitUntil(lambda: not widget.session.waiting)
+    np.testing.assert_array_equal(widget.session.answer.prediction.depth, prepare_depth(heights[2], (60, 80)))
+
+
+def test_other_pixels_have_another_order(viewer, make, monkeypatch, qtbot) -> None:
+    viewer.add_image(RANGES, name="scan")
+    widget = make()
+    panel = widget.findChild(OrderPanel)
+    monkeypatch.setattr(
+        Estimated, "compute", lambda self, image, **_: DepthMap(prepare_depth(image, (60, 80)), np.ones((60, 80), bool))
+    )
+    choose(panel, ask.MODEL)
+    take(qtbot, panel, widget)
+    first = widget.session.order
+    widget.image.value.data = RANGES[::-1].copy()
+    qtbot.waitUntil(lambda: widget.session is None)
+    widget.start()
+    qtbot.waitUntil(lambda: widget.session.order not in ("", first))
+    assert widget.session.order == depth_key(prepare_depth(RANGES[::-1], (60, 80)))
 
 
 def test_on_another_slice_than_the_session_s_it_takes_that_of_the_session(viewer, make, click, qtbot) -> None:

@@ -468,6 +468,12 @@ def test_other_pixels_of_the_same_shape_keep_the_objects(started, viewer, click,
     document = Document()
     Journal.resume(started.session.workbook.recovery.journal.path, document).close()
     assert [obj.name for obj in document.objects] == ["nucleus", "object 2"]
+    image.data = IMAGE  # back again: what the first journal holds is in the list
+    qtbot.waitUntil(lambda: started.session is None)
+    with qtbot.waitSignal(started.embedded):
+        started.start()
+    idle(qtbot, started)
+    assert len(started.session.document) == 2 and not started.recovery_bar.asking
 
 
 def test_of_another_shape_a_new_list_is_begun_and_that_is_said(started, viewer, click, qtbot, notes) -> None:

@@ -212,7 +212,7 @@ class TestCorrections:
         filled(stack, qtbot)
         stack.new_object()
         viewer.dims.set_current_step(0, 6)
-        stack.session.layers.clicks.add((6, 30, 27))
+        stack.session.layers.clicks.add((6 - START, 30, 27))
         assert "outside the plane" in notes[-1]
         assert len(stack.session.document) == 1 and stack.stack_work.stack.keys == (START,)
 

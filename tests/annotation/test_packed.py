@@ -55,6 +55,21 @@ def test_the_box_and_the_window_hold_the_mask() -> None:
     assert not PackedMask.empty((3, 3))
 
 
+@pytest.mark.parametrize("strip", [1, 50, 1 << 20])
+def test_any_window_is_that_of_the_whole(monkeypatch, strip) -> None:
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr("napari_ois.annotation.packed.STRIP", strip)
+    full = rng.random((31, 23)) < 0.5
+    full[:, 3:6] = True  # runs through whole columns
+    full[:, 9:11] = False
+    packed = PackedMask.pack(full)
+    for _ in range(60):
+        top, bottom = np.sort(rng.integers(0, 32, 2))
+        left, right = np.sort(rng.integers(0, 24, 2))
+        np.testing.assert_array_equal(packed.window((top, left, bottom, right)), full[top:bottom, left:right])
+    np.testing.assert_array_equal(packed.unpack(), full)
+
+
 def test_long_runs_take_several_characters() -> None:
     mask = np.zeros((700, 900), bool)
     mask[100:600, 200:800] = True

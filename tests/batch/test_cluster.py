@@ -11,7 +11,6 @@ import cloudpickle
 import numpy as np
 import pytest
 import tifffile
-import torch
 from click.testing import CliRunner
 
 from napari_ois.batch.cluster import run_batch
@@ -162,9 +161,9 @@ def test_other_weights_under_the_same_name_need_another_folder(images, tmp_path)
     model = tmp_path / "own.safetensors"
     words = ["batch", str(images), "-o", str(tmp_path / "out"), "--everything", "--grid", "2", "--input-size", "64"]
     words += ["--device", "cpu", "--model", str(model)]
-    for seed, code in ((0, 0), (0, 0), (1, 2)):
-        torch.manual_seed(seed)
-        save_checkpoint(build("ois-compact").state_dict(), model, metadata={"preset": "ois-compact"})
+    for number, code in enumerate((0, 0, 2)):
+        if number != 1:
+            save_checkpoint(build("ois-compact").state_dict(), model, metadata={"preset": "ois-compact"})
         result = CliRunner().invoke(main, words)
         assert result.exit_code == code, result.output
     assert "other settings" in result.output

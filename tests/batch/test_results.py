@@ -71,6 +71,21 @@ def test_other_settings_need_another_folder(tmp_path):
         results.begin({"model": "y", "grid": 16})
 
 
+def test_weights_count_where_both_know_them(tmp_path):
+    for number, (before, now, same) in enumerate(
+        (("a", "a", True), ("a", "b", False), ("a", None, True), (None, "b", True), (..., "b", True))
+    ):
+        folder = tmp_path / str(number)
+        Results(folder).begin({"model": "m", **({} if before is ... else {"weights": before})})
+        if same:
+            Results(folder).begin({"model": "m", "weights": now})
+        else:
+            with pytest.raises(InputError, match="other settings"):
+                Results(folder).begin({"model": "m", "weights": now})
+        with pytest.raises(InputError, match="other settings"):
+            Results(folder).begin({"model": "n", "weights": now})
+
+
 @pytest.mark.parametrize("name", ["a.tif", "b.csv"])
 def test_a_file_of_a_results_name_that_no_batch_made_is_not_taken_for_one(tmp_path, name):
     (tmp_path / name).write_text("mine")

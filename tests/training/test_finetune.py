@@ -132,6 +132,11 @@ def test_ctrl_c_ends_the_training_early_and_then_the_counting(data, tmp_path, st
     kept = tmp_path / f"other-{tuning.UNCOUNTED}"
     assert read_checkpoint(kept).metadata["preset"] == "ois-compact"
     assert [path.name for path in tmp_path.glob(f"*{tuning.UNCOUNTED}")] == [kept.name]
+    counted.clear()
+    monkeypatch.chdir(tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        finetune(data, ".", start=start, minutes=60, input_size=64, device="cpu")
+    assert len(list((tmp_path / "out").glob(f"*{tuning.UNCOUNTED}"))) == 1
 
 
 def test_images_are_divided_whole_and_each_side_has_one(data):

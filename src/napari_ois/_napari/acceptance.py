@@ -64,7 +64,8 @@ class Acceptance:
     def holds(self, obj: AnnotatedObject, clicks: Clicks) -> bool:
         """Whether a new positive click is kept for the next object, since this one is as good as accepted."""
         new = clicks.items[len(obj.clicks) :]
-        waits = self.waiting or (self._unread == obj.number and self._session.workbook.canvas.searching)
+        searching = self._unread == obj.number and self._session.workbook.canvas.searching
+        waits = searching or (self.waiting and self._inquiry.pending is not None)
         if not waits or len(new) != 1 or not new[0].positive or clicks.first(len(obj.clicks)) != obj.clicks:
             return False
         self._held = Clicks((*self._held.items, *new))

@@ -197,7 +197,7 @@ class Candidates(QObject):
                     continue
                 obj = document.start(self.session.place, seed=self._seed(index), settings=self.session.settings)
                 score = self.found[index].score
-                document.accept(obj.number, mask.unpack(), rule="overwrite" if largest_first else "keep",
+                document.accept(obj.number, mask, rule="overwrite" if largest_first else "keep",
                                 target=name, score=score)  # fmt: skip
                 written += 1
             document.select(None)

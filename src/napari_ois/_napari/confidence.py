@@ -72,6 +72,7 @@ class Confidence(QObject):
         self._layers: ConfidenceLayers | None = None
         self._band = BAND
         self._flat = ""
+        self._asked: tuple[Any, ...] = ()  # what was measured last
         self._wanted: set[str] = set()
         self._suggested_for: Clicks | None = None
         self._count = itertools.count(1)
@@ -205,6 +206,12 @@ class Confidence(QObject):
         """Bring layers and words up to date."""
         answer, layers, session = self.answer, self._layers, self.session
         self._forget_suggestion(answer)
+        obj = None if session is None else session.object
+        of = None if obj is None else (obj.settings, obj.edits)
+        asked = (answer, layers, self._flat, self._band, set(self._wanted), of)
+        if asked == self._asked and answer is not None:  # a click is on its way: nothing is known of it yet
+            return
+        self._asked = asked
         self._newest = number = next(self._count)
         if layers is None or answer is None or session is None or session.object is None:
             self.sentence, self.warning = WAITING, self._flat

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
-from napari_ois._napari.label_canvas import finest
+from napari_ois._napari.label_canvas import BAND, finest
 from napari_ois._napari.labels_table import calibration
 from napari_ois._napari.order_verbs import OrderVerbs
 from napari_ois.annotation import features
@@ -122,11 +122,15 @@ def _too_large(data: Any) -> bool:
 
 
 def _counts(data: Any) -> Counter[int]:
-    """Pixels of each label but 0, plane by plane."""
+    """Pixels of each label but 0, plane by plane, and wide planes band by band."""
     if data.ndim > 2:
         return sum((_counts(data[index]) for index in range(data.shape[0])), Counter())
-    values, counts = np.unique(np.asarray(data), return_counts=True)
-    return Counter({int(value): int(count) for value, count in zip(values, counts, strict=True) if value})
+    found: Counter[int] = Counter()
+    rows = max(1, BAND // max(1, data.shape[-1]))
+    for first in range(0, data.shape[0], rows):
+        values, counts = np.unique(np.asarray(data[first : first + rows]), return_counts=True)
+        found.update({int(value): int(count) for value, count in zip(values, counts, strict=True) if value})
+    return found
 
 
 def _suffix(name: str) -> str:

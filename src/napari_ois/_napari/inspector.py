@@ -79,7 +79,7 @@ class OrderInspector(QWidget):
         for signal, slot in self._slots():
             signal.connect(slot)
         if self._source.session is not None:
-            self._on_begun(self._source.session, opening=True)
+            self._on_begun(self._source.session)
             self._ask()
 
     def _slots(self) -> tuple[tuple[Any, Any], ...]:
@@ -194,14 +194,11 @@ class OrderInspector(QWidget):
 
     # -- slots ------------------------------------------------------------------------------------------
 
-    def _on_begun(self, session: Session, *, opening: bool = False) -> None:
+    def _on_begun(self, session: Session) -> None:
         self._session = session
         self._layers = {}
         session.emptied.connect(self._reset)
-        if opening or session.settings.order_strength == 0:  # whoever has switched order off has said so there
-            self._show_strength(session.settings.order_strength)
-        else:
-            self._set_default()
+        self._show_strength(session.settings.order_strength)  # of this image
         self._reset()
 
     def _on_ended(self) -> None:
@@ -225,9 +222,11 @@ class OrderInspector(QWidget):
         self.strength.blockSignals(False)
 
     def _set_default(self) -> None:
-        """Objects to come are answered as the slider says."""
-        if self._session is not None:
-            self._session.settings = replace(self._session.settings, order_strength=self.strength.value())
+        """Objects to come are answered as the slider says, on the image's other planes too."""
+        session = self._session
+        if session is not None:
+            session.settings = replace(session.settings, order_strength=self.strength.value())
+            session.workbook.settings = replace(session.workbook.settings, order_strength=self.strength.value())
 
     def _set_strength(self) -> None:
         self._turning = False

@@ -39,7 +39,7 @@ HELD = "napari-ois objects"
 """Where a layer's metadata have the name that the document knows it by."""
 
 HELD_FOR = "napari-ois image"
-"""Where they have which of the viewer's images that document is of."""
+"""Where they have which of the viewer's images have objects in it."""
 
 HIGHEST = "napari-ois highest label"
 """Where a pyramid's have the largest label written, by whichever image's document: it tells nobody of a write."""
@@ -157,8 +157,9 @@ class LabelCanvas:
     def _follow(self, event: Any = None) -> None:
         """The image was moved, or its pixels have another size: layers that lay on it lie on it again."""
         before, self._corners = self._corners, corners_of(self._image)
+        shape = image_shape(self._image)
         for layer in self._layers.values():
-            if np.allclose(corners_of(layer), before):
+            if tuple(finest(layer).shape) == shape and np.allclose(corners_of(layer), before):
                 for kind in GEOMETRY:
                     setattr(layer, kind, getattr(self._image, kind))
 
@@ -173,7 +174,7 @@ class LabelCanvas:
         self._layers[name] = layer
         self._highest[name] = highest
         layer.metadata[HELD] = name  # stays when the widget is closed, or the user calls the layer otherwise
-        layer.metadata[HELD_FOR] = str(self._image.unique_id)
+        layer.metadata[HELD_FOR] = sorted({*layer.metadata.get(HELD_FOR, ()), str(self._image.unique_id)})
         for emitter, slot in (
             (layer.events.paint, partial(self._on_paint, name)),
             (layer.events.data, partial(self._on_data, name)),

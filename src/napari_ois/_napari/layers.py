@@ -11,7 +11,7 @@ fill them.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +21,9 @@ from napari.utils import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_ois._napari import settings
+from napari_ois._napari.difference import write_difference
 from napari_ois._napari.plane import GEOMETRY, Plane, sampled
-from napari_ois._napari.quiet import forget_history, insert_unselected, set_visible, slice_hidden
+from napari_ois._napari.quiet import insert_unselected, set_visible
 from napari_ois.annotation import Click, Clicks, PackedMask, PlaneKey
 from napari_ois.segmentation.frame import MOST, Frame, View
 from napari_ois.segmentation.lazy_plane import is_large
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 SPARE = 2
 """Layers for negative clicks that are there before they are needed; more are added when they are."""
-LARGE_CHANGE = 250_000
-"""Pixels above which writing them one by one costs more than drawing the preview anew."""
 
 
 def _at_once(action: Callable[[], None]) -> None:
@@ -200,11 +199,12 @@ class SessionLayers:
         self._writing = True
         try:
             self._move_preview(frame)
-            self._write_mask(mask)
-            forget_history(self.preview)
+            self._shown = self._write_mask(mask)
+        except BaseException:
+            self._shown = self.shown_mask()  # what was written before an error is no stroke of the user's
+            raise
         finally:
             self._writing = False
-            self._shown = self.shown_mask()  # what was written before an error is no stroke of the user's
 
     def _on_paint(self, event: Any) -> None:
         if not self._writing:
@@ -218,22 +218,15 @@ class SessionLayers:
             self.preview.data = self._plane.lift(np.zeros(frame.shape, np.uint8))
             self._place(self.preview)
 
-    def _write_mask(self, mask: NDArray[np.bool_]) -> None:
+    def _write_mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         if self.preview not in self._viewer.layers:
             self._made.remove(self.preview)
             self.preview = self._make_preview()
             self._made.append(self.preview)
             self.insert(self.preview)
         shown = self.shown_mask()
-        changed = mask != shown
-        if np.count_nonzero(changed) > LARGE_CHANGE:
-            self.preview.data[...] = self._plane.lift(mask.astype(np.uint8))
-            self.preview.refresh()
-            return
-        slice_hidden(self.preview)
-        with self.preview.block_history():
-            for pixels, value in ((changed & mask, 1), (changed & shown, 0)):
-                self.preview.data_setitem(self._plane.lift_indices(*np.nonzero(pixels)), value)
+        write_difference(self.preview, self._plane, mask, shown)
+        return mask.copy()
 
     def show_depth(self, depth: NDArray[np.float32]) -> None:
         """Show the normalised depth, (H, W) in [0, 1], larger = nearer; hidden until the user wants it."""
@@ -347,13 +340,14 @@ class SessionLayers:
         layer.events.paint.connect(self._on_paint)
         return layer
 
+    @cached_property
     def _far(self) -> NDArray[np.float32]:
-        """An order map that says nothing: all of it is as far from the click as can be."""
+        """An order map that says nothing: all of it is as far from the click as can be. Nobody writes into it."""
         return np.ones(self._whole.shape, np.float32)
 
     def _make_map(self, name: str, colormap: str) -> Image:
         layer = Image(
-            self._plane.lift(self._far()),
+            self._plane.lift(self._far),
             name=f"{self._image.name} {name}",
             colormap=colormap,
             contrast_limits=(0.0, 1.0),
@@ -369,7 +363,7 @@ class SessionLayers:
     def _fill(self, layer: Image, values: NDArray[np.float32] | None, frame: Frame | None = None) -> None:
         """Show values of the plane, or of a frame, in a map, or none; one that the user deleted is left alone."""
         if layer in self._viewer.layers:
-            layer.data = self._plane.lift(self._far() if values is None else values)
+            layer.data = self._plane.lift(self._far if values is None else values)
             if self._frames[layer] != (frame or self._whole):
                 self._frames[layer] = frame or self._whole
                 self._place(layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox, Container, LineEdit
@@ -126,6 +127,8 @@ class OrderForm(QWidget):
         kind = self.kind.value
         if kind in ask.STACKS:
             threshold = None if kind == ask.FOCUS else _number(self.threshold, "threshold")
+            if threshold is not None and not math.isfinite(threshold):
+                raise InputError("The threshold must be a finite number; write one, or leave it empty.")
             return ask.about_stack(
                 kind, self._viewer, self.stack.value, self.axis.value, first=self.first.value, threshold=threshold
             )
@@ -135,6 +138,8 @@ class OrderForm(QWidget):
         plane = displayed_plane(self._viewer, image)
         if kind == ask.LAYER:
             invalid = _number(self.unknown, "value that means unknown")
+            if invalid is not None and not math.isfinite(invalid):
+                invalid = None  # what is no number is unknown anyway
             return ask.about_layer(image, plane, self.layer.value, nearer=self.nearer.value, invalid=invalid)
         return ask.about_plane(kind, image, plane, model=self.model.value or "")
 

@@ -18,7 +18,7 @@ from napari_ois._napari.order_form import OrderForm
 from napari_ois._napari.order_layers import OrderLayers, shown_depth
 from napari_ois._napari.order_task import OrderTask
 from napari_ois._napari.parts import pressed
-from napari_ois._napari.plane import Plane
+from napari_ois._napari.plane import Plane, image_array
 from napari_ois._napari.quiet import set_visible
 from napari_ois.errors import InputError, OISError
 
@@ -49,13 +49,19 @@ class OrderPanel(QWidget):
         self._viewer, self._widget = viewer, widget
         self._taken: list[tuple[Image, Request]] = []  # what the user wants for an image's planes
         self._found: tuple[tuple[Any, ...], Request, DepthMap] | None = None  # the newest, and the choices it is of
+        self._pixels = 0  # which array that is of
+        self._fresh: Request | None = None  # is being taken
+        self._known: set[int] = set()  # objects that were there when the session began
         self.layers = OrderLayers(viewer)
         self.task = OrderTask(partial(widget.thread, TOPIC))
         self.form = OrderForm(viewer, lambda: widget.image.value, self._own, self._on_choice)
         self.preview_button = QPushButton("Preview")
         self.preview_button.setToolTip("Compute the depth and show it as a layer; unknown pixels are cyan.")
         self.use_button = QPushButton("Use")
-        self.use_button.setToolTip("Let this order guide the mask; the clicks are answered again. Can be undone.")
+        self.use_button.setToolTip(
+            "Let this order guide the mask of the object that you are at, whose clicks are answered again, and of "
+            "those to come. Undo gives that object the order that it had."
+        )
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Stop computing; nothing changes.")
         self.bar = QProgressBar()
@@ -116,7 +122,8 @@ class OrderPanel(QWidget):
         self._compute(request, partial(self._on_found, choices, request, then))
 
     def _choices(self) -> tuple[Any, ...]:
-        return (*self.form.signature, self._widget.image.value, tuple(self._viewer.dims.current_step))
+        pixels = (id(image_array(one)) for one in (self._widget.image.value, self.form.stack.value) if one is not None)
+        return (*self.form.signature, self._widget.image.value, tuple(self._viewer.dims.current_step), *pixels)
 
     def _compute(self, request: Request, done: Any) -> None:
         self._show_running(True)
@@ -124,7 +131,7 @@ class OrderPanel(QWidget):
 
     def _on_found(self, choices: tuple[Any, ...], request: Request, then: Any, found: DepthMap) -> None:
         self._show_running(False)
-        self._found = choices, request, found
+        self._found, self._pixels = (choices, request, found), id(image_array(request.layer))
         self.result.setText(_words(request, found))
         if request.plane is None:
             self.layers.forget_projection()
@@ -181,8 +188,9 @@ class OrderPanel(QWidget):
         self.layers.clear_depth()
         session = self._session_on(image)
         if session is None:
-            self._widget.image.value = image
+            self._widget.image.value, self._fresh = image, request
             self._widget.start()  # hears of the choice in _on_begun; the depth is there
+            self._fresh = None
             session = self._session_on(image)
             if session is None:
                 return
@@ -202,8 +210,8 @@ class OrderPanel(QWidget):
             session.adjust(only_next=only_next, order_strength=0.0)
         else:
             key = "" if found.depth is None else session.workbook.orders.add(found.depth, request.record)
-            strength = session.settings.order_strength or 1.0
-            session.adjust(only_next=only_next, order=key, order_strength=strength)
+            strength = session.settings.order_strength
+            session.adjust(only_next=only_next, order=key, order_strength=strength if only_next else strength or 1.0)
         self._say_in_use()
 
     def _session_on(self, image: Image) -> Session | None:
@@ -215,12 +223,19 @@ class OrderPanel(QWidget):
     def _on_begun(self, session: Session) -> None:
         """Go on with what was taken for the image, on whichever plane of it."""
         request = next((asked for image, asked in self._taken if image == session.image), None)
+        self._known = {obj.number for obj in session.document.objects}
+        if session.image is self.layers.made:
+            self.layers.made = None  # it is the user's now
         if request is None:
             self._say_in_use()
             return
-        if self._found is not None and self._found[1] is request and _same_place(request, session.plane):
-            self._apply(session, request, self._found[2], only_next=True)
-            return
+        found = self._found
+        # A layer's values may have been corrected since it was taken, and the image have other pixels.
+        same = request.kind != ask.LAYER and self._pixels == id(image_array(request.layer))
+        if found is not None and found[1] is request and (same or request is self._fresh):
+            if _same_place(request, session.plane):
+                self._apply(session, request, found[2], only_next=True)
+                return
         try:
             self._carry(session, request, only_next=True)
         except InputError as error:
@@ -242,7 +257,9 @@ class OrderPanel(QWidget):
     def _on_moved(self, session: Session, request: Request, only_next: bool, found: DepthMap) -> None:
         self._show_running(False)
         if session.active:
-            self._apply(session, request, found, only_next=only_next)
+            obj = session.object  # begun meanwhile, it has waited for this as those to come have
+            waited = obj is not None and obj.number not in self._known
+            self._apply(session, request, found, only_next=only_next and not waited)
 
     def _on_ended(self) -> None:
         self.in_use.setText(OWN_WORDS)
@@ -261,6 +278,8 @@ class OrderPanel(QWidget):
             self.in_use.setText("In use: no order.")
         elif not session.order:
             self.in_use.setText(OWN_WORDS)
+        elif session.workbook.orders.depth(session.order) is None:
+            self.in_use.setText(f"{OWN_WORDS[:-1]}, as the map of this object is not here.")
         else:
             self.in_use.setText(f"In use: {session.workbook.orders.statement(session.order)}")
 

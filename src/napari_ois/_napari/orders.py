@@ -6,6 +6,7 @@ Beside a session file lies one TIFF for each map that the session's objects need
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_ois.annotation import AnnotatedObject
+from napari_ois.errors import InputError
 from napari_ois.segmentation.depth import depth_key
-from napari_ois.segmentation.order_files import map_file
+from napari_ois.segmentation.order_files import map_file, read_maps
 
 UNKNOWN = "a map that is not here"
 
@@ -70,12 +72,21 @@ class Orders:
         return {"maps": {key: self._records.get(key, {}) for key in needed}} if needed else {}
 
     def write(self, session: Path, objects: Iterable[AnnotatedObject]) -> None:
-        """Write the maps that these objects need beside their session file; in any thread.
+        """Write the maps that these objects need beside their session file, where they are not yet; in any thread.
 
         Raises
         ------
-        OSError
-            If a file cannot be written.
+        InputError
+            If a file cannot be written; what was there is there still.
         """
-        for key in {obj.settings.order for obj in objects} & set(self._maps):
-            tifffile.imwrite(map_file(session, key), self._maps[key], compression="zlib")
+        needed = {obj.settings.order for obj in objects} & set(self._maps)
+        for key in needed - set(read_maps(session, needed)):
+            path = map_file(session, key)
+            staging = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+            try:
+                tifffile.imwrite(staging, self._maps[key], compression="zlib")
+                staging.replace(path)
+            except OSError as error:
+                raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+            finally:
+                staging.unlink(missing_ok=True)

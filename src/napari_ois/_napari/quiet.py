@@ -26,12 +26,6 @@ def set_visible(layer: Layer, visible: bool) -> None:
         layer.visible = visible
 
 
-def forget_history(layer: Labels) -> None:
-    """Have the layer's own undo go back to nothing that the plugin wrote: it would come back as the user's stroke."""
-    if not getattr(layer, "_block_history", True):  # not in the middle of a stroke
-        layer._reset_history()
-
-
 def slice_hidden(layer: Labels) -> None:
     """Give a hidden layer the slice of its data that napari puts off, before ``data_setitem`` writes into both.
 

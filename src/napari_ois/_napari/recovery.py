@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_ois._napari.errands import Errands
+    from napari_ois.annotation import AnnotatedObject
 
 JOURNAL_OFF = "The journal cannot be kept ({}); save the session by hand."
 AT_WORK = "Another window is at these objects; go on there, or close it and press Resume again."
@@ -184,7 +185,7 @@ class Recovery(QObject):
         self.signature = signature
         if self.journal is None:
             self.write_down(document(), signature)
-        look = partial(_look, signature, self._folder, _in_use())
+        look = partial(_look, signature, self._folder, _in_use(), document().objects)
         self._errands.send(look, self._on_found, lambda error: self._fail(JOURNAL_OFF.format(error)))
 
     def _on_found(self, offers: tuple[Offer, ...]) -> None:
@@ -214,8 +215,11 @@ def _in_use() -> frozenset[Path]:
     return frozenset(journal.path for journal in _WRITTEN if journal.path is not None)
 
 
-def _look(signature: ImageSignature, folder: Path | None, in_use: frozenset[Path]) -> tuple[Offer, ...]:
-    """Find the journals of an image that end with objects, the newest first."""
+def _look(
+    signature: ImageSignature, folder: Path | None, in_use: frozenset[Path], here: tuple[AnnotatedObject, ...]
+) -> tuple[Offer, ...]:
+    """Find the journals of an image that end with objects, the newest first, but those of which all are here."""
+    known = {obj.number: obj for obj in here}
     offers: list[Offer] = []
     for found in find_journals(signature, folder):
         if found.path in in_use:
@@ -225,7 +229,7 @@ def _look(signature: ImageSignature, folder: Path | None, in_use: frozenset[Path
             recover(found.path, document)
         except InputError:
             continue
-        if len(document):
+        if any(known.get(obj.number) != obj for obj in document.objects):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.modified))
             offers.append(Offer(found.path, len(document), when))
         if len(offers) == MOST_OFFERS:

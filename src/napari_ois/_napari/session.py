@@ -191,8 +191,7 @@ class Session(QObject):
         """Take all clicks and strokes of the current object away, and its box; accepted objects stay."""
         self.keep_strokes()
         self._acceptance.drop()
-        obj = self.object
-        if obj is not None:
+        if (obj := self.object) is not None:
             with self.document.group():
                 self.document.set_clicks(obj.number, Clicks())
                 if obj.seed is not None and obj.seed.box is not None:
@@ -218,8 +217,8 @@ class Session(QObject):
         obj = self.object
         if obj is None:
             self._embedding.need(self.settings)
-        elif not only_next:
-            self.document.adjust(obj.number, replace(obj.settings, **changes))
+        elif not only_next and not self.document.adjust(obj.number, replace(obj.settings, **changes)):
+            self._sync()  # the same, but its map of order may be here now
 
     def inspect(self) -> bool:
         """Ask what order does to the mask on the screen, which :attr:`inspected` tells; False where there is none."""

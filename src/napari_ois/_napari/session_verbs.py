@@ -235,9 +235,9 @@ class SessionVerbs(ConfidenceVerbs):
 
 
 def _save_with_maps(path: Path, make: Callable[[], SessionFile], write_maps: Callable[[], None]) -> None:
-    """Write a session file and the maps of order that it needs; beside the viewer."""
-    save_session(path, make())
+    """Write the maps of order that a session needs, then its file, which names them; beside the viewer."""
     write_maps()
+    save_session(path, make())
 
 
 def _load_with_maps(path: Path) -> tuple[SessionFile, Maps]:

@@ -35,11 +35,15 @@ class StackPreview:
         self.layer: Labels | None = None
         self._viewer, self._image = viewer, image
         self._plane: Plane | None = None
+        self._mask: NDArray[np.bool_] | None = None
         for name in GEOMETRY:
             getattr(image.events, name).connect(self._place)
 
     def show(self, plane: Plane, mask: NDArray[np.bool_] | None) -> None:
         """Show a (H, W) mask on a plane, or that there is none."""
+        if self.layer in self._viewer.layers and plane == self._plane and mask is self._mask:
+            return  # another slice was filled
+        self._mask = mask
         values = np.zeros(plane.shape, np.uint8) if mask is None else mask.astype(np.uint8)
         if self.layer is None or self.layer not in self._viewer.layers:
             if mask is None:

@@ -114,7 +114,8 @@ class Workbook(QObject):
             self._stale = False
             self._show_tables()
         self.recovery.check()
-        self.rows = tuple(self._row(parts) for parts in self._objects())
+        known = calibration(self.image)
+        self.rows = tuple(self._row(parts, *known) for parts in self._objects())
         self.changed.emit()
 
     def replace(
@@ -208,8 +209,8 @@ class Workbook(QObject):
 
     def _is_others(self, layer: Labels) -> bool:
         """Whether a layer has the objects of another image that is in the viewer."""
-        held = layer.metadata.get(HELD_FOR)
-        return any(str(one.unique_id) == held for one in self._viewer.layers if one != self.image)
+        held = layer.metadata.get(HELD_FOR, ())
+        return str(self.image.unique_id) not in held and any(str(one.unique_id) in held for one in self._viewer.layers)
 
     def target(self, chosen: Labels | None) -> Labels | None:
         """Where objects go when the user comes to this image: what is chosen, unless that is another image's."""
@@ -243,12 +244,12 @@ class Workbook(QObject):
             parts.insert(0 if obj is current else len(parts), obj)
         return wholes.values()
 
-    def _row(self, parts: list[AnnotatedObject]) -> Row:
+    def _row(self, parts: list[AnnotatedObject], size: tuple[float, ...], of: str) -> Row:
         obj = next((part for part in parts[1:] if part.accepted), parts[0]) if not parts[0].accepted else parts[0]
         accepted = obj.accepted
         area, unit, colour = None, "", None
         if accepted is not None:
-            size, unit = calibration(self.image)
+            unit = of
             rows, columns = obj.plane.axes
             area = self._seen_area(obj, len(parts)) * abs(size[rows] * size[columns])
             layer = self.canvas.layers.get(accepted.target)

@@ -87,7 +87,7 @@ def as_seen(table: dict[str, list[Any]], counts: Mapping[int, int], pixel: float
     counts : mapping of int to int
         Pixels of each label but 0. An object without a pixel keeps its row.
     pixel : float
-        Area of a pixel of a plane.
+        Area of a pixel, for labels that are no object.
     unit : str
         Of that area.
 
@@ -99,9 +99,10 @@ def as_seen(table: dict[str, list[Any]], counts: Mapping[int, int], pixel: float
     nothing = {"name": "", "score": float("nan"), "clicks": 0, "slice": "", "color": ""}
     rows = {row[0]: dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)}
     for label in {*rows, *counts}:
-        row = rows.setdefault(label, {"index": label, **nothing, "unit": unit})
+        row = rows.setdefault(label, {"index": label, **nothing, "unit": unit, "area_px": 1, "area": pixel})
+        each = row["area"] / row["area_px"] if row["area_px"] else pixel  # on the planes that the object lies on
         row["area_px"] = counts.get(label, 0)
-        row["area"] = row["area_px"] * pixel
+        row["area"] = row["area_px"] * each
     return {name: [rows[label][name] for label in sorted(rows)] for name in COLUMNS}
 
 

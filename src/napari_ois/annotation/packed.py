@@ -185,15 +185,18 @@ class PackedMask:
         height = self.shape[0]
         runs = np.stack(self.runs, axis=1).ravel()
         out = np.empty((bottom - top, right - left), bool)
-        strip = max(1, STRIP // max(1, height))  # columns unpacked at once: of a large plane few are enough
+        rows = bottom - top
+        strip = max(1, STRIP // max(1, rows))  # columns unpacked at once: of a large window few are enough
         for begin in range(left, right, strip):
             end = min(right, begin + strip)
             low, high = np.searchsorted(runs, (begin * height, end * height))
             low, high = low - low % 2, high + high % 2
-            edges = np.clip(runs[low:high] - begin * height, 0, (end - begin) * height)
-            lengths = np.diff(edges, prepend=0, append=(end - begin) * height)
+            column, row = np.divmod(runs[low:high], height)
+            # How many pixels of the strip come before each edge: the rows above and below the window are none.
+            edges = np.clip((column - begin) * rows + np.clip(row - top, 0, rows), 0, (end - begin) * rows)
+            lengths = np.diff(edges, prepend=0, append=(end - begin) * rows)
             inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-            out[:, begin - left : end - left] = inside.reshape(end - begin, height).T[top:bottom]
+            out[:, begin - left : end - left] = inside.reshape(end - begin, rows).T
         return out
 
     def cells(self, box: Box, count: tuple[int, int]) -> NDArray[np.bool_]:

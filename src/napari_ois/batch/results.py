@@ -22,6 +22,9 @@ from napari_ois.batch.work import Labelled
 from napari_ois.errors import InputError
 
 SETTINGS, REPORT, UNFINISHED = "batch.json", "batch_report.csv", ".unfinished"
+WEIGHTS = "weights"
+"""Setting that is the hash of the model's weights, or None where another machine's answer."""
+
 DONE, THERE, FAILED = "done", "there already", "failed"
 
 
@@ -110,7 +113,7 @@ class Results:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             before = path.read_text(encoding="utf-8") if path.is_file() else None
-            if before is not None and before != text:
+            if before is not None and not _same(before, text):
                 raise InputError(f"{self.folder} holds a batch with other settings ({path.name}); use another folder.")
             if before is None:
                 self._check_free(names)
@@ -149,6 +152,17 @@ class Results:
 
     def _labels(self, name: str) -> Path:
         return self.folder / f"{name}.tif"
+
+
+def _same(before: str, now: str) -> bool:
+    """Whether two notes are of one batch; the weights count where both know them: elsewhere others may answer."""
+    try:
+        one, other = json.loads(before), json.loads(now)
+    except ValueError:
+        return False
+    if not isinstance(one, dict) or None in (one.get(WEIGHTS), other.get(WEIGHTS)):
+        return isinstance(one, dict) and {**one, WEIGHTS: None} == {**other, WEIGHTS: None}
+    return bool(one == other)
 
 
 def _publish(file: Path, target: Path) -> bool:

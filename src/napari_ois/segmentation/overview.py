@@ -30,7 +30,8 @@ _RAMP = np.array(
 
 
 def colour_ramp(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Colour (H, W) values in [0, 1] as (H, W, 3) uint8, dark to bright."""
+    """Colour (H, W) values in [0, 1] as (H, W, 3) uint8, dark to bright; those that are not known, brightest."""
+    values = np.nan_to_num(values, nan=1.0)
     at = np.linspace(0.0, 1.0, len(_RAMP))
     return np.stack([np.interp(values, at, channel) for channel in _RAMP.T], axis=-1).astype(np.uint8)
 

@@ -34,13 +34,15 @@ def at_image_resolution(scene: Scene, asked: Asked, answer: Answer, depth: NDArr
     source = answer.logits.cpu() if answer.logits.device.type == "mps" else answer.logits
     with torch.inference_mode():
         full = functional.interpolate(source, size=view.shape, mode="bilinear", antialias=True)
-    probability = np.zeros(scene.shape, np.float32)
-    probability[view.rows, view.columns] = full[0, 0].sigmoid().cpu().numpy()
-    mask = probability > MASK_THRESHOLD
+    probability = part = full[0, 0].sigmoid().cpu().numpy()
+    mask = inside = part > MASK_THRESHOLD
+    if view.shape != scene.shape:
+        probability, mask = np.zeros(scene.shape, np.float32), np.zeros(scene.shape, bool)
+        probability[view.rows, view.columns], mask[view.rows, view.columns] = part, inside
     return Prediction(
         mask=mask,
         probability=probability,
-        score=float(probability[mask].mean()) if mask.any() else 0.0,
+        score=float(part[inside].mean()) if inside.any() else 0.0,
         depth=depth,
         points=asked.points,
         labels=asked.labels,

@@ -41,7 +41,7 @@ GOOD, BAD = "finetuned.safetensors", "finetuned-not-better.safetensors"
 """Names of the checkpoint, by what the kept-back images say."""
 
 UNCOUNTED = "not-counted.safetensors"
-"""End of the name, beside the folder, of one that they were not asked about."""
+"""End of the name of one that they were not asked about; beside the folder, or in it where that is there."""
 
 FEWEST_IMAGES = 2
 MOST_OBJECTS = 60
@@ -166,7 +166,7 @@ def finetune(
     with kept_memory():
         average, done, seconds = tune(network, recipe, train_items, placement, encoder, length, steps, progress)
     metadata = _metadata(info, start, recipe, done, seconds, len(train_items), encoder)
-    with whole_folder(output) as staging, _spared(output, average, metadata):
+    with _spared(output.absolute(), average, metadata), whole_folder(output) as staging:
         path = save_checkpoint(average, staging / BAD, metadata=metadata)
         after = measure(Predictor(path, **options), counted)
         better = is_better(after, before)
@@ -191,15 +191,22 @@ def finetune(
 
 @contextmanager
 def _spared(output: Path, average: dict[str, torch.Tensor], metadata: dict[str, Any]) -> Iterator[None]:
-    """Keep what was learnt beside the folder until that is whole: counting clicks takes minutes and may be stopped."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    spare = save_checkpoint(average, output.with_name(f"{output.name}-{UNCOUNTED}"), metadata=metadata)
+    """Keep what was learnt until the folder is whole: counting clicks takes minutes, and may be stopped."""
+    home = output if output.is_dir() else output.parent  # as for the folder itself
+    names = (f"{output.name}-{UNCOUNTED}", *(f"{output.name}-{number}-{UNCOUNTED}" for number in range(2, 100)))
+    spare = next((home / name for name in names if not (home / name).exists()), home / names[0])
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(average, spare, metadata=metadata)
+    except (OSError, WeightsError) as error:
+        LOG.warning("What was learnt cannot be kept meanwhile (%s).", error)
     try:
         yield
     except BaseException:
-        LOG.warning("What was learnt is kept in %s; its clicks were not counted.", spare)
+        if spare.is_file():
+            LOG.warning("What was learnt is kept in %s; its clicks were not counted.", spare)
         raise
-    spare.unlink()
+    spare.unlink(missing_ok=True)
 
 
 def usable(items: Sequence[TrainImage]) -> tuple[list[TrainImage], list[str]]:

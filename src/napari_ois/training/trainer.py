@@ -11,6 +11,7 @@ import copy
 import logging
 import math
 import time
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tqdm import tqdm
 from napari_ois.checkpoints.depth import load_depth_anything, local_depth_weights
 from napari_ois.checkpoints.loading import load_model
 from napari_ois.checkpoints.registry import check_model
-from napari_ois.errors import InputError
+from napari_ois.errors import InputError, OISError
 from napari_ois.evaluation.readers import EvalImage
 from napari_ois.network import OIS, PRESETS, build
 from napari_ois.segmentation.placement import Placement, choose_precision
@@ -303,11 +304,17 @@ class Trainer:
         return ""
 
     def _check_start(self, start: str | Path | None) -> None:
-        """Refuse to go on from another model than the training began with; none given is none meant."""
-        if start is not None and self.state.start and check_model(start).sha256 not in self.state.start:
-            raise InputError(
-                f"{self.out} holds a training that began with {self.state.start}; choose another folder, or name no "
-                "start to go on."
+        """Say that a training goes on from what it began with, where another model is named to start from."""
+        try:
+            named = None if start is None else check_model(start).sha256
+        except OISError:  # it is not needed any more
+            return
+        if named and self.state.start and named not in self.state.start:
+            warnings.warn(
+                f"{self.out} holds a training that began with {self.state.start}, and goes on with that; to begin with "
+                f"{start}, choose another folder.",
+                RuntimeWarning,
+                stacklevel=3,
             )
 
     def _open_logs(self) -> None:
