@@ -137,3 +137,27 @@ def test_the_order_s_strength_holds_for_the_whole_play() -> None:
     for strength in (1.0, 0.0, 0.0):
         replay.answer(clicks, order_strength=strength)
     assert asked == [(1, 1.0), (2, 1.0), (1, 0.0), (2, 0.0)]
+
+
+def test_undo_and_redo_ask_the_network_nothing_where_a_state_can_be_shown() -> None:
+    class Showing(Diary):
+        def shown(self, state: Any, points: Any, labels: Any) -> SimpleNamespace:
+            assert state[1:] == (tuple(map(tuple, points)), tuple(labels))
+            return SimpleNamespace(state=state)
+
+    predictor = Showing()
+    replay = Replay(predictor)
+    clicks = Clicks().added(0, 0, positive=False).added(1, 1).added(2, 2).added(3, 3, positive=False)
+    replay.answer(clicks)
+    assert predictor.calls == 3
+    for count in (3, 2, 3, 4):
+        assert replay.answer(clicks.first(count)).state == script(clicks.first(count))
+    assert predictor.calls == 3
+    other = clicks.first(3).added(9, 9)
+    assert replay.answer(other).state == script(other)
+    assert predictor.calls == 4
+    replay.answer(clicks.first(2))
+    assert replay.answer(other, lambda: True).state == script(other)  # nothing is to be played
+    assert replay.answer(clicks, lambda: True) is None
+    assert replay.answer(clicks.first(3)).state == script(clicks.first(3))
+    assert predictor.calls == 4

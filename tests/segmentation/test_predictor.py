@@ -74,6 +74,28 @@ def test_score_is_the_mean_probability_of_the_mask(predictor, picture):
     assert not empty.mask.any() and empty.score == 0.0
 
 
+@pytest.mark.parametrize("large", [False, True])
+def test_a_state_is_shown_as_it_was_without_the_network(large, monkeypatch):
+    if large:
+        monkeypatch.setattr("napari_ois.segmentation.lazy_plane.LARGE", 64)
+    predictor = compact(close_up=True)
+    rng = np.random.default_rng(0)
+    predictor.set_image(rng.integers(0, 255, (150, 200, 3), dtype=np.uint8))
+    clicks, labels, state, seen = [(50, 100), (30, 180), (110, 20)], [1, 0, 1], None, []
+    for count in (1, 2, 3):
+        seen.append(predictor.predict(clicks[:count], labels[:count], previous=state))
+        state = seen[-1].state
+    predictor._runner.network.decode_clicks = None  # nothing is asked
+    for count, before in enumerate(seen, start=1):
+        again = predictor.shown(before.state, clicks[:count], labels[:count])
+        for name in ("mask", "probability", "depth", "points", "labels", "positive_order_map"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(before, name))
+        assert again.score == before.score and again.frame == before.frame and again.view == before.view
+    predictor.set_image(np.zeros((40, 40), np.uint8))
+    with pytest.raises(InputError, match="another image"):
+        predictor.shown(state, clicks, labels)
+
+
 def test_image_is_embedded_once_and_previous_logits_are_passed_on(predictor, network, picture):
     predictor.set_image(picture)
     first = predictor.predict([(50, 100)], [1])

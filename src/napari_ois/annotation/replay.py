@@ -4,7 +4,8 @@ The answer to a list is what a script gets that plays the clicks one after the o
 each with the state of the click before as ``previous``. Where clicks are all negative there is
 nothing to segment: the play starts with the first click that is positive, and takes the negative
 ones before it along. A click moved or deleted is therefore a new play; the states of the beginning
-that did not change are remembered and not computed again.
+that did not change are remembered and not computed again, and a list that is a beginning of the one played last, as
+after an undo, is shown from its state.
 
 An object that began from a mask or a box has one thing more that its answer depends on: the first click goes on
 from that mask, or the box's ellipse (``state_from_mask`` of the predictor), as it would from the click before it. A
@@ -52,7 +53,8 @@ class Replay:
     Notes
     -----
     Remembers one state for each click of the list played last (small, at the network's resolution) and
-    one whole prediction, so its memory grows with the clicks on one object and no further.
+    one whole prediction, so its memory grows with the clicks on one object and no further. After an undo the states
+    of the clicks taken back are still there, for a redo.
     """
 
     def __init__(self, predictor: Answers) -> None:
@@ -63,7 +65,8 @@ class Replay:
         self._strength = 1.0
         self._start: Any = None  # the state that the first positive click goes on from
         self._guess: tuple[float, float] | None = None  # where the seed's box is clicked
-        self._last: Any = None  # the prediction for all of _played
+        self._last: Any = None  # the prediction for a beginning of _played, mostly all of it
+        self._shown = Clicks()  # which
 
     def answer(
         self,
@@ -100,16 +103,28 @@ class Replay:
             return None
         self._begin_from(seed or None, order_strength)
         clicks = played_clicks(clicks, seed, self._guess)
-        if clicks == self._played and self._last is not None:
+        if clicks == self._shown and self._last is not None:
             return self._last
-        # A state gives no mask: the last click is played even if its state is known.
-        start = min(clicks.shared(self._played), len(clicks) - 1)
+        start = clicks.shared(self._played)
+        if start == len(clicks):
+            if self._show(clicks):
+                return self._last
+            start -= 1  # it is played again
         self._keep(clicks.first(start), self._states[:start], None)
         for count in range(start + 1, len(clicks) + 1):
             if interrupted():
                 return None
             self._play(clicks.first(count))
         return self._last
+
+    def _show(self, clicks: Clicks) -> bool:
+        """Make a prediction of a state that is known; False where the predictor cannot, and with an unknown one."""
+        show: Callable[..., Any] | None = getattr(self._predictor, "shown", None)
+        state = self._states[len(clicks) - 1]
+        if show is None or state is None:
+            return False
+        self._last, self._shown = show(state, clicks.points, clicks.labels), clicks
+        return True
 
     def _begin_from(self, seed: Seed | None, strength: float) -> None:
         if (seed, strength) == (self._seed, self._strength):
@@ -143,7 +158,7 @@ class Replay:
         self._keep(clicks, [*self._states, prediction.state], prediction)
 
     def _keep(self, clicks: Clicks, states: list[Any], prediction: Any) -> None:
-        self._played, self._states, self._last = clicks, states, prediction
+        self._played, self._states, self._last, self._shown = clicks, states, prediction, clicks
 
 
 def _begun(begin: Callable[..., Any], seed: Seed) -> Any:

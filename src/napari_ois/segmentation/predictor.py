@@ -16,8 +16,7 @@ from napari_ois.errors import InputError, WeightsError
 from napari_ois.segmentation.box_guess import place_in_box
 from napari_ois.segmentation.clicks import check_clicks, checked_strength
 from napari_ois.segmentation.embedding_cache import EmbeddingCache
-from napari_ois.segmentation.frame import Frame
-from napari_ois.segmentation.image import Geometry, resize
+from napari_ois.segmentation.held import Held
 from napari_ois.segmentation.large_scene import LargeScene, make_scene
 from napari_ois.segmentation.looks import look_and_answer
 from napari_ois.segmentation.placement import place
@@ -26,12 +25,9 @@ from napari_ois.segmentation.quality import checked_input_size, choose_input_siz
 from napari_ois.segmentation.regions import frame_of
 from napari_ois.segmentation.results import at_image_resolution, on_frame, state_of_mask
 from napari_ois.segmentation.runner import Answer, Asked, Runner
-from napari_ois.segmentation.view import CloseUp, View
+from napari_ois.segmentation.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
     import torch
 
     from napari_ois.checkpoints import ModelInfo
@@ -39,7 +35,7 @@ if TYPE_CHECKING:
     from napari_ois.segmentation.scene import Scene
 
 
-class Predictor:
+class Predictor(Held):
     """Segment objects in an image by clicks.
 
     Parameters
@@ -131,16 +127,6 @@ class Predictor:
         other._join(self._runner, self._info, self.input_size, self._multiple, self._close_up is not None)
         return other
 
-    def _join(self, runner: Runner, info: ModelInfo | None, input_size: int, multiple: int, close_up: bool) -> None:
-        self._info = info
-        self.input_size = input_size  # longest side that the network sees, in pixels
-        self._multiple = multiple
-        self._close_up = CloseUp() if close_up else None
-        self._scene: Scene | None = None
-        self._full_depth: NDArray[np.float32] | None = None
-        self._runner = runner
-        runner.listen(self._forget)
-
     def keep_embeddings(self, cache: EmbeddingCache | str | Path) -> None:
         """Keep embeddings from now on, for twins too; InputError or WeightsError where the weights have no hash."""
         if self._info is not None and not self._info.available:
@@ -149,74 +135,6 @@ class Predictor:
             raise InputError("Embeddings are kept for a model loaded by its name or from a file only.")
         kept = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
         self._runner.keep(kept, f"{self._info.preset} {self._info.sha256}")
-
-    # -- what it holds ----------------------------------------------------------------------------
-
-    @property
-    def model_info(self) -> ModelInfo | None:
-        """Name, licence and origin of the model; None for a network in memory."""
-        return self._info
-
-    @property
-    def device(self) -> str:
-        """Device in use, for example ``"cuda:0"``; changes when memory runs out."""
-        return str(self._runner.placement.device)
-
-    @property
-    def precision(self) -> str:
-        """Precision in use: ``"fp32"``, ``"bf16"`` or ``"fp16"``."""
-        return self._runner.placement.precision
-
-    @property
-    def has_image(self) -> bool:
-        """Whether an image was set."""
-        return self._scene is not None
-
-    @property
-    def image_shape(self) -> tuple[int, int]:
-        """Rows and columns of the image; InputError before :meth:`set_image`."""
-        return self._current().shape
-
-    @property
-    def geometry(self) -> Geometry:
-        """How the image lies in the network's input; InputError before :meth:`set_image`."""
-        return self._current().whole.geometry
-
-    @property
-    def depth(self) -> NDArray[np.float32]:
-        """Normalised depth, (H, W) float32 in [0, 1], larger = nearer.
-
-        The given depth where there was one, otherwise the estimated one. Models without weights
-        for masks have it too. Of a large image this is the overview's, at most 2048 cells wide.
-        InputError before :meth:`set_image`.
-        """
-        scene = self._current()
-        if scene.given_depth is not None:
-            return scene.given_depth
-        if isinstance(scene, LargeScene):
-            frame = Frame.bounded(scene.whole.view)
-            return self._runner.run(lambda: scene.depth_on(frame, self._runner.embed))
-        if self._full_depth is None:
-            embedding = self._runner.run(lambda: self._runner.embed(scene.whole))
-            small = embedding.depth[0, 0].float().cpu().numpy()
-            self._full_depth = resize(small, scene.shape).clip(0.0, 1.0)
-        return self._full_depth
-
-    @property
-    def interrupted(self) -> Callable[[], bool]:
-        """Asked between the parts of the work: where it says true, they raise :class:`napari_ois.errors.Interrupted`.
-
-        The parts are encoder and decoder, of the whole image and of each close-up. Twins share it.
-        """
-        return self._runner.interrupted
-
-    @interrupted.setter
-    def interrupted(self, ask: Callable[[], bool]) -> None:
-        self._runner.interrupted = ask
-
-    def yielding(self, waiting: Callable[[], bool]) -> AbstractContextManager[None]:
-        """Ask between the layers of the network too, for as long as the context lasts; twins share it."""
-        return self._runner.yielding(waiting)
 
     # -- what it does -----------------------------------------------------------------------------
 
@@ -342,6 +260,32 @@ class Predictor:
         answer = self._runner.run(lambda: self._runner.decode(scene.look(state.view), asked, before))
         return self._prediction(scene, asked, answer, state)
 
+    def shown(self, state: PredictionState, points: ArrayLike, labels: ArrayLike) -> Prediction:
+        """Give the prediction that a state came with, without asking the network.
+
+        Parameters
+        ----------
+        state : PredictionState
+            Of the image that is set.
+        points, labels : (N, 2) and (N,) arrays
+            The clicks of that prediction, as in :meth:`predict`.
+
+        Returns
+        -------
+        Prediction
+            Equal to that one, but for what the attention looked at.
+
+        Raises
+        ------
+        InputError
+            If the state belongs to another image, or the clicks are none of it.
+        """
+        self._check_state(state, "predict anew")
+        scene = self._current()
+        clicks, kinds = check_clicks(points, labels, scene.shape)
+        asked = Asked(clicks, kinds, 1.0, False, state.bound)
+        return self._prediction(scene, asked, Answer(state.logits, state.view, state.before, None), state)
+
     def state_from_mask(
         self, mask: ArrayLike, corner: tuple[int, int] | None = None, bound: View | None = None
     ) -> PredictionState:
@@ -373,28 +317,9 @@ class Predictor:
 
     # -- how --------------------------------------------------------------------------------------
 
-    def _current(self) -> Scene:
-        if self._scene is None:
-            raise InputError("No image is set; call set_image first.")
-        return self._scene
-
-    def _forget(self) -> None:
-        if self._scene is not None:
-            self._scene.forget()
-
     def _prediction(self, scene: Scene, asked: Asked, answer: Answer, state: PredictionState | None) -> Prediction:
         if not isinstance(scene, LargeScene):
             return at_image_resolution(scene, asked, answer, self.depth)
         frame = frame_of(scene, answer.view, None if state is None else state.frame)
         depth = self._runner.run(lambda: scene.depth_on(frame, self._runner.embed))
         return on_frame(scene, asked, answer, frame, depth)
-
-    def _check_weights(self) -> None:
-        if self._info is not None and not self._info.available:
-            raise WeightsError(
-                self._info.note or f'The model "{self._info.name}" has no weights for masks; choose another model.'
-            )
-
-    def _check_state(self, state: PredictionState | None, remedy: str) -> None:
-        if state is not None and state.image is not self._current():
-            raise InputError(f"previous belongs to another image than the one set last; {remedy}.")
