@@ -127,12 +127,14 @@ def _click_on(predictor: Any, place: tuple[int, int, int]) -> tuple[list[float],
 
 
 def _iou(answer: Any, place: tuple[int, int, int]) -> float:
-    """Overlap with the object, counted in the cells of the answer's frame."""
+    """Overlap with the object, in cells of the answer's frame; what of the object lies outside of that is missed."""
     frame = answer.frame
     rows = frame.view.top + (np.arange(frame.shape[0]) + 0.5) * frame.cell[0] - 0.5
     columns = frame.view.left + (np.arange(frame.shape[1]) + 0.5) * frame.cell[1] - 0.5
     true = ((rows[:, None] - place[0]) / 0.7) ** 2 + (columns[None] - place[1]) ** 2 <= place[2] ** 2
-    return float((answer.mask & true).sum() / (answer.mask | true).sum())
+    whole = 0.7 * np.pi * place[2] ** 2 / (frame.cell[0] * frame.cell[1])
+    both = (answer.mask & true).sum()
+    return float(both / (answer.mask.sum() + max(whole, true.sum()) - both))
 
 
 def _in_turns(folder: Path, places: dict[int, list[tuple[int, int, int]]], model: str) -> dict[int, Any]:

@@ -56,6 +56,9 @@ def model_card(report: Path, story: Path) -> str:
     facts = json.loads((EMBEDDED_FOLDER / f"{NAME}.json").read_text(encoding="utf-8"))
     summary = json.loads((report / "summary.json").read_text(encoding="utf-8"))
     order = json.loads((report / "order.json").read_text(encoding="utf-8"))
+    for measured in (summary, order):
+        if measured.get("sha256") != facts["sha256"]:
+            raise SystemExit(f"{report} was measured with other weights than those embedded; measure again.")
     megabytes = facts["size_bytes"] / 1e6
     return "\n".join(
         [
@@ -81,8 +84,9 @@ def model_card(report: Path, story: Path) -> str:
 def _click_table(summary: dict[str, Any]) -> list[str]:
     lines = [
         f"Robot clicks on {summary['objects']} objects of images that no training has seen, at the images' own "
-        f"resolution, up to {summary['max_clicks']} clicks, no flips or crops, the file that ships "
-        "(`napari-ois evaluate DEV`):",
+        f"resolution, up to {summary['max_clicks']} clicks, no flips, with close-ups and second looks as in use, the "
+        "file that ships (`napari-ois evaluate DEV`). What ships was chosen by these very sets, so a set of your own "
+        "is likelier to do a little worse than better:",
         "",
         "| set | objects | " + " | ".join(COLUMNS.values()) + " |",
         "| --- | --- |" + " --- |" * len(COLUMNS),

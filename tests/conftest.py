@@ -10,6 +10,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # One where as many processes as cores share the tests: threads that wait for a core are slow.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
+# The developer's own settings of napari are neither read nor reset: without a file they are this run's alone.
+os.environ["NAPARI_CONFIG"] = ""
+
 import numpy as np
 import pytest
 import torch

@@ -14,7 +14,8 @@ from napari_ois._napari import commands, settings
 from napari_ois._napari.widget import OISWidget
 
 KEYS = {name: value for name, value in vars(settings).items() if name.startswith("KEY_")}
-COMMANDS = PluginManifest.from_file(str(files("napari_ois") / "napari.yaml")).contributions.commands
+MANIFEST = PluginManifest.from_file(str(files("napari_ois") / "napari.yaml"))
+COMMANDS = MANIFEST.contributions.commands
 ACTIONS = [c.python_name.partition(":")[2] for c in COMMANDS if c.python_name.startswith(commands.__name__)]
 
 
@@ -22,7 +23,7 @@ ACTIONS = [c.python_name.partition(":")[2] for c in COMMANDS if c.python_name.st
 def opened(window: Any, fake: Any, qtbot: Any) -> OISWidget:
     window.add_image(np.random.default_rng(0).random((60, 80)), name="scan")
     widget = OISWidget(window, fake)
-    window.window.add_dock_widget(widget, name=settings.WIDGET)
+    window.window.add_dock_widget(widget, name=settings.DOCK)
     with qtbot.waitSignal(widget.embedded):
         commands.start()
     yield widget
@@ -60,13 +61,53 @@ def test_the_palette_goes_through_a_session(opened, window, qtbot) -> None:
 def test_each_command_calls_what_its_button_calls(window, fake, monkeypatch) -> None:
     called: list[str] = []
     for name in ACTIONS:
-        monkeypatch.setattr(OISWidget, name, lambda self, name=name, **_: called.append(name))
+        monkeypatch.setattr(OISWidget, name, lambda self, *_, name=name, **__: called.append(name))
     widget = OISWidget(window, fake)
-    window.window.add_dock_widget(widget, name=settings.WIDGET)
+    window.window.add_dock_widget(widget, name=settings.DOCK)
     for name in ACTIONS:
         getattr(commands, name)()
     assert called == ACTIONS  # each its own, and once
+    objects = widget.objects
+    buttons = {
+        "start": widget.start_button,
+        "accept": widget.accept_button,
+        "undo": widget.undo_button,
+        "redo": widget.redo_button,
+        "clear": widget.clear_button,
+        "next_object": objects.next_button,
+        "previous_object": objects.previous_button,
+        "reopen_object": objects.reopen_button,
+        "new_object": objects.new_button,
+        "seed_object": objects.seed_button,
+        "recolor_object": objects.colour_button,
+        "delete_object": objects.delete_button,
+        "save_session": widget.save_button,
+        "load_session": widget.load_button,
+    }
+    for name, button in buttons.items():
+        called.clear()
+        button.setEnabled(True)
+        button.click()
+        assert called == [name]
     widget.shutdown()
+
+
+def test_one_widget_whoever_opens_it_and_it_is_shown(window, fake, monkeypatch) -> None:
+    monkeypatch.setattr("napari_ois._napari.holder.make_predictor", fake)
+    assert settings.DOCK == f"{settings.WIDGET} ({MANIFEST.display_name})"  # as the menu calls it
+    commands.new_object()
+    (widget,) = window.window.dock_widgets.values()
+    assert isinstance(widget, OISWidget) and list(window.window.dock_widgets) == [settings.DOCK]
+    widget.parentWidget().hide()
+    commands.open_preferences()
+    assert not widget.parentWidget().isHidden() and len(window.window.dock_widgets) == 1
+    widget.shutdown()
+
+
+def test_without_a_viewer_a_command_does_nothing(monkeypatch) -> None:
+    monkeypatch.setattr("napari.current_viewer", lambda: None)
+    for name in ACTIONS:
+        getattr(commands, name)()
 
 
 def test_every_public_verb_is_a_command() -> None:

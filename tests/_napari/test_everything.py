@@ -160,11 +160,13 @@ def test_limits_hide_what_is_less_sure(found) -> None:
 
 
 def test_a_row_shows_its_candidate_alone(found) -> None:
+    everything, index = seen(found).copy(), found.panel.rows[1]
+    candidates = found.panel.candidates
     found.panel.table.selectRow(1)
-    assert found.layer.show_selected_label
-    assert found.layer.selected_label == found.panel.rows[1] + 1
+    np.testing.assert_array_equal(seen(found) == index + 1, candidates.masks[index].unpack())
+    assert set(np.unique(seen(found))) == {0, index + 1}
     found.panel.table.clearSelection()
-    assert not found.layer.show_selected_label
+    np.testing.assert_array_equal(seen(found), everything)
 
 
 def mouse(layer: Any, *steps: tuple[str, tuple[float, ...], tuple[int, int]]) -> None:

@@ -18,7 +18,8 @@ from napari_ois._napari import settings
 from napari_ois._napari.key_button import KeyButton
 from napari_ois._napari.predictors import make_predictor
 from napari_ois._napari.preference_panel import LABELS, PreferencePanel
-from napari_ois._napari.preferences import GROUPS, FileStore, NapariStore, Preferences
+from napari_ois._napari import preferences as preferences_module
+from napari_ois._napari.preferences import GROUPS, FileStore, NapariStore, Preferences, open_store
 from napari_ois.errors import InputError
 
 MANIFEST = PluginManifest.from_file(str(files("napari_ois") / "napari.yaml"))
@@ -35,7 +36,58 @@ def store(request: Any, tmp_path: Path) -> Any:
     request.getfixturevalue("plugin_settings")
     from napari.settings import get_plugin_settings
 
-    return NapariStore(get_plugin_settings(settings.PLUGIN))
+    return NapariStore(lambda: get_plugin_settings(settings.PLUGIN))
+
+
+@pytest.fixture
+def of_napari(request: Any, npe2pm: Any) -> Any:
+    """What gives the preferences that this version of napari keeps of the plugin."""
+    if not hasattr(pytest.importorskip("napari.settings"), "get_plugin_settings"):
+        pytest.skip("this version of napari keeps no preferences of plugins")
+    npe2pm.register(MANIFEST)
+    request.getfixturevalue("plugin_settings")
+    from napari.settings import get_plugin_settings
+
+    return lambda: get_plugin_settings(settings.PLUGIN)
+
+
+def test_what_is_set_after_napari_made_its_settings_anew_is_not_written_over(of_napari, tmp_path) -> None:
+    import copy
+
+    models = [of_napari()]
+    store = NapariStore(lambda: models[-1])
+    heard: list[str] = []
+    forget = store.listen(lambda: heard.append("changed"))
+    models.append(copy.deepcopy(models[0]))  # a plugin was switched off
+    models[1].keys.key_accept = "T"
+    assert store.load().key_accept == "T"
+    store.save(key_undo="R")
+    assert (models[1].keys.key_accept, models[1].keys.key_undo) == ("T", "R")
+    heard.clear()
+    models[1].keys.key_undo = "U"
+    assert heard
+    forget()
+    heard.clear()
+    models[1].keys.key_undo = "R"
+    assert not heard
+
+
+def test_the_store_of_this_version_is_opened_and_one_of_ours_where_napari_s_is_damaged(
+    of_napari, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(preferences_module, "default_file", lambda: tmp_path / "preferences.json")
+    assert isinstance(open_store(), NapariStore)
+
+    def damaged(plugin: str) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("napari.settings.get_plugin_settings", damaged)
+    first, second = open_store(), open_store()
+    assert isinstance(first, FileStore)
+    heard: list[str] = []
+    first.listen(lambda: heard.append("changed"))
+    second.save(device="cpu")  # in another viewer
+    assert heard and first.load().device == "cpu"
 
 
 def test_what_is_saved_is_there_again(store) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_ois._napari import settings
 from napari_ois.annotation import Prompt
 from napari_ois.annotation.objects import BOX
+from napari_ois.errors import InputError
 
 TRANSFORMS = {
     "plain": {},
@@ -165,6 +167,11 @@ def test_the_layer_is_the_session_s(begin, viewer, qtbot) -> None:
     layer, image = widget.drawing.layer, widget.session.image
     assert layer not in [choice for _, choice in widget._targets()]
     assert {str(key) for key in layer.keymap} == {str(key) for key in widget.session.layers.clicks.keymap}
+    widget.set_preferences(key_accept="R", key_undo="I", negative_colour="#0000ff")  # which draw, in napari's map
+    keys = {str(key) for key in layer.keymap}
+    assert not keys & {"R", "I", settings.KEY_ACCEPT, settings.KEY_UNDO} and settings.KEY_NEXT in keys
+    widget.set_polarity(False)
+    assert layer.current_edge_color == "#0000ff"
     image.scale = (2, 3)
     assert tuple(layer.scale) == (2, 3)
     viewer.layers.remove(layer)  # wanted again, it is made again
@@ -185,3 +192,24 @@ def test_a_script_gives_boxes_and_scribbles_and_hears_what_is_wrong(begin, qtbot
     widget.shutdown()
     widget.draw_box()
     assert "Start" in notes[-1]
+
+
+def test_what_is_drawn_while_an_accept_waits_is_not_the_old_object_s(begin, fake, qtbot, notes) -> None:
+    widget = begin((60, 80))
+    widget.session.layers.clicks.add((20, 30))
+    qtbot.waitUntil(lambda: widget.session.answer is not None)
+    fake.delay = 0.3
+    widget.session.layers.clicks.add((22, 30))
+    widget.accept()
+    widget.add_box([(40, 50), (50, 60)])
+    assert "not accepted yet: draw again" in notes[-1]
+    fake.delay = 0.0
+    qtbot.waitUntil(lambda: widget.session.document[1].accepted is not None)
+    assert len(widget.session.document[1].clicks) == 2
+    widget.add_box([(40, 50), (50, 60)])
+    assert len(widget.session.document) == 2
+
+
+def test_a_box_larger_than_what_can_be_accepted_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match="30001 x 20001 pixels, more than can be written"):
+        Prompt().with_box([(100, 100), (30_100, 20_100)], (40_000, 40_000))

@@ -63,6 +63,8 @@ def test_visible_layers_on_the_same_place_are_summed_in_their_colours(viewer) ->
     np.testing.assert_allclose(seen[..., 0], GREY / 200, atol=1e-5)
     np.testing.assert_allclose(seen[..., 1], 0.5 * (1 - GREY / 200), atol=1e-5)
     was = sight.appearance()
+    viewer.layers["b"].visible = False  # what was seen then does not depend on what is shown now
+    np.testing.assert_array_equal(sight.reader(was)(), seen)
     viewer.layers.remove("b")
     with pytest.raises(InputError, match='"b", which is not here'):
         sight.reader(was)
@@ -99,6 +101,9 @@ def test_what_does_not_fit_is_said_and_the_choice_before_stays(viewer, notes) ->
         assert sight.choice == Choice(SEEN)
     other = sight_of(viewer, image, Choice(source=CHANNELS, channels=(9,)))
     assert other.choice == Choice() and "channels 0 to 2" in notes[-1]
+    film = viewer.add_image(np.zeros((3, 40, 50, 3)), rgb=True)
+    with pytest.raises(InputError, match="RGB, and its colours are its channels"):
+        sight_of(viewer, film, Choice(SEEN)).choose(Choice(source=CHANNELS, channels=(0,)))
 
 
 # -- in a session -----------------------------------------------------------------------------------
@@ -122,6 +127,40 @@ def test_contrast_that_is_moved_is_seen_after_a_rest(started, click, qtbot, pane
             started.session.image.contrast_limits = (0.1, high)
     assert len(embedded) == 1
     assert started.session.object.settings.look.tints[0].limits == (0.1, 0.7)
+
+
+def test_a_look_that_cannot_be_read_does_not_lock_the_image(started, click, qtbot, panel, monkeypatch) -> None:
+    click(started, 20, 30)
+    paint = Appearance.paint
+
+    def broken(self: Appearance, *args: Any, **kwargs: Any) -> Any:
+        if self != PLAIN:
+            raise InputError("That cannot be read.")
+        return paint(self, *args, **kwargs)
+
+    monkeypatch.setattr(Appearance, "paint", broken)
+    started.see_shown()
+    qtbot.waitUntil(lambda: started.session is None)
+    with qtbot.waitSignal(started.embedded):
+        started.start()
+    assert started.session.look == PLAIN and started.session.object is None
+    assert len(started.session.document) == 1  # it is in the list, with its click
+
+
+def test_a_composite_is_seen_again_when_its_layer_is_back(started, viewer, click, qtbot, panel, notes) -> None:
+    other = viewer.add_image(np.random.default_rng(1).random((60, 80)), name="other", blending="additive")
+    with qtbot.waitSignal(started.embedded):
+        started.see_composite()
+    click(started, 20, 30)
+    both, worker = started.session.look, started.session._embedding
+    viewer.layers.remove(other)
+    qtbot.waitUntil(lambda: started.session.look != both)
+    with qtbot.waitSignal(started.embedded):
+        started.undo()  # the object as it was seen before
+    assert "other" in notes[-1] and started.session.look == both and not worker._seen
+    viewer.layers.append(other)
+    qtbot.waitUntil(lambda: worker._seen)
+    assert started.session.look == both
 
 
 def test_undo_brings_back_what_was_seen(started, click, qtbot, panel) -> None:

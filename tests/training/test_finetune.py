@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +149,22 @@ def test_images_are_divided_whole_and_each_side_has_one(data):
     assert divide(items, 0.5, 0) == divide(items, 0.5, 0)
     with pytest.raises(InputError, match="holdout"):
         divide(items, 1.0, 0)
+
+
+@pytest.mark.parametrize("by", ["name", "source"])
+def test_parts_of_one_field_are_not_on_both_sides(data, by):
+    (item, *_) = read_collection(data)
+    names = [f"{field}-3_{part}" for field in "abcd" for part in (0, 500, 1000)]
+    if by == "name":
+        items = [replace(item, image=Path(f"{name}.png")) for name in names]
+    else:
+        items = [replace(item, image=Path(f"{i}.png"), source=name[0]) for i, name in enumerate(names)]
+    for seed in range(8):
+        learned, kept = divide(items, 0.3, seed)
+        sides = [{names[items.index(one)][0] for one in side} for side in (learned, kept)]
+        assert len(kept) == 3 and not sides[0] & sides[1]
+    two, other = divide(items[:6], 0.9, 0)
+    assert len(two) == len(other) == 3  # one field is left to learn from
 
 
 def test_too_few_images_are_refused_and_nothing_is_written(data, tmp_path, start):

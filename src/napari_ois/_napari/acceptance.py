@@ -61,12 +61,20 @@ class Acceptance:
             self._held = Clicks()
             show_warning("The next object was not begun, since this one is not accepted: click on it again.")
 
+    def waits_for(self, obj: AnnotatedObject) -> bool:
+        """Whether an Accept of an object waits, for its mask or for the labels."""
+        searching = self._unread == obj.number and self._session.workbook.canvas.searching
+        return searching or (self.waiting and self._inquiry.pending is not None)
+
     def holds(self, obj: AnnotatedObject, clicks: Clicks) -> bool:
         """Whether a new positive click is kept for the next object, since this one is as good as accepted."""
         new = clicks.items[len(obj.clicks) :]
-        searching = self._unread == obj.number and self._session.workbook.canvas.searching
-        waits = searching or (self.waiting and self._inquiry.pending is not None)
-        if not waits or len(new) != 1 or not new[0].positive or clicks.first(len(obj.clicks)) != obj.clicks:
+        if (
+            not self.waits_for(obj)
+            or len(new) != 1
+            or not new[0].positive
+            or clicks.first(len(obj.clicks)) != obj.clicks
+        ):
             return False
         self._held = Clicks((*self._held.items, *new))
         self._session.status.emit("That click begins the next object, as soon as this one is accepted.")

@@ -99,10 +99,7 @@ class Candidates(QObject):
         if left == self.left:
             return
         self.left = left
-        painted = paint_candidates([self.found[index] for index in left], self._seen.shape)
-        numbers = np.array([0, *(index + 1 for index in left)], np.int32)
-        self._seen = numbers[painted]
-        self.layer.data = session.plane.lift(self._seen)
+        self._paint(left)
         self.changed.emit()
 
     # -- verbs ------------------------------------------------------------------------------------
@@ -113,10 +110,8 @@ class Candidates(QObject):
         self.refresh()
 
     def point_out(self, index: int | None) -> None:
-        """Show one candidate alone; None shows all of them again."""
-        if index is not None:
-            self.layer.selected_label = index + 1
-        self.layer.show_selected_label = index is not None
+        """Show one candidate alone, whole where others lie on it; None shows all of them again."""
+        self._paint(self.left if index is None else [index])
 
     def activate(self) -> None:
         """Make the layer ready to be clicked on."""
@@ -172,7 +167,12 @@ class Candidates(QObject):
     # -- how --------------------------------------------------------------------------------------
 
     def _seed(self, index: int) -> Seed:
-        return Seed(self.masks[index], SOURCE, index + 1)
+        return Seed(self.masks[index], SOURCE)  # of no label: a layer may be called as its source is
+
+    def _paint(self, indices: list[int]) -> None:
+        painted = paint_candidates([self.found[index] for index in indices], self._seen.shape)
+        self._seen = np.array([0, *(index + 1 for index in indices)], np.int32)[painted]
+        self.layer.data = self.session.plane.lift(self._seen)
 
     def _check_ids(self, indices: list[int], name: str, rule: str) -> None:
         """InputError where there are not as many ids left as candidates; found on the way, half would be written."""

@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 
 
 def docked(viewer: napari.viewer.Viewer) -> OISWidget:
-    """The segmentation widget of a viewer; opened where there is none."""
-    return find_docked(viewer) or viewer.window.add_plugin_dock_widget(settings.PLUGIN, settings.WIDGET)[1]
+    """The segmentation widget of a viewer, shown where it is hidden, and opened where there is none."""
+    from napari_ois._napari.widget import OISWidget
+
+    found = find_docked(viewer)
+    if found is None:
+        found = OISWidget(viewer)
+        viewer.window.add_dock_widget(found, name=settings.DOCK)
+    dock = found.parentWidget()
+    if dock is not None and dock.isHidden():
+        dock.show()
+    return found
 
 
 def find_docked(viewer: napari.viewer.Viewer) -> OISWidget | None:

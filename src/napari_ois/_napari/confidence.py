@@ -133,6 +133,7 @@ class Confidence(QObject):
         session, answer = self.session, self.answer
         if session is None or session.object is None or answer is None:
             return
+        session.keep_strokes()
         obj = session.object
         tried = replace(obj, settings=replace(obj.settings, threshold=kept(threshold)))
         mask, frame = shown_part(tried, answer.prediction, session.plane.shape)

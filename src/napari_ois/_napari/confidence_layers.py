@@ -62,7 +62,7 @@ class ConfidenceLayers:
             self._add(SUGGESTION, _marker(place, f"{session.image.name} {SUGGESTION}", size))
             layers = self._viewer.layers  # over the mask, and under the clicks
             layers.move(layers.index(self._layers[SUGGESTION]), layers.index(session.layers.clicks))
-        self._look_at(place[0])
+        self._look_at(self._layers[SUGGESTION].data_to_world(place[0]))
 
     def hide(self, *what: str) -> None:
         """Hide layers, by default all."""
@@ -80,12 +80,12 @@ class ConfidenceLayers:
         layer = self._layers.get(what)
         return layer if layer is not None and layer in self._viewer.layers else None
 
-    def _look_at(self, place: NDArray[np.float64]) -> None:
+    def _look_at(self, world: NDArray[np.float64]) -> None:
         preview, axes = self._session.layers.preview, list(self._session.plane.axes)
         low, high = preview.corner_pixels[:, axes]
+        place = np.asarray(preview.world_to_data(world))  # its cells may be wider than pixels
         if np.all((place[axes] >= low) & (place[axes] <= high)):
             return
-        world = preview.data_to_world(place)
         missing = self._viewer.dims.ndim - preview.ndim
         self._viewer.camera.center = tuple(world[axis - missing] for axis in self._viewer.dims.displayed)
 

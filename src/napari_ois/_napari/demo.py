@@ -18,6 +18,7 @@ import tifffile
 from qtpy.QtCore import QEventLoop, QTimer
 
 from napari_ois._napari import samples, settings
+from napari_ois._napari.commands import docked
 from napari_ois._napari.widget import OISWidget
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def run_demo(
     exit_when_done : bool
         Close the viewer after the first click, instead of leaving it to the user.
     predictor_factory : callable, optional
-        As for :class:`~napari_ois._napari.widget.OISWidget`; the widget is then docked without the manifest.
+        As for :class:`~napari_ois._napari.widget.OISWidget`; the widget is then docked with it.
 
     Returns
     -------
@@ -88,10 +89,10 @@ def run_demo(
     for data, options, _ in samples.coins():
         viewer.add_image(data, **options)
     if predictor_factory is None:
-        _, widget = viewer.window.add_plugin_dock_widget(settings.PLUGIN, settings.WIDGET)
+        widget = docked(viewer)
     else:
         widget = OISWidget(viewer, predictor_factory)
-        viewer.window.add_dock_widget(widget, name=settings.WIDGET)
+        viewer.window.add_dock_widget(widget, name=settings.DOCK)
     widget.keep_journal = False  # the click is made again each time
     _say("viewer and widget", time.perf_counter() - begin)
     answer = _first_click(viewer, widget)

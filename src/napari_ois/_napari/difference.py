@@ -37,7 +37,8 @@ def write_difference(layer: Labels, plane: Plane, mask: NDArray[np.bool_], shown
         return
     new = mask[box]
     changed = new != shown[box]
-    if np.count_nonzero(changed) > LARGE_CHANGE:
+    blocked = getattr(layer, "_block_history", False)  # in the middle of a stroke, whose history would hold ours too
+    if blocked or np.count_nonzero(changed) > LARGE_CHANGE:
         layer.data[...] = plane.lift(mask.astype(np.uint8))
         layer.refresh()
     else:
@@ -46,7 +47,7 @@ def write_difference(layer: Labels, plane: Plane, mask: NDArray[np.bool_], shown
             for value in (1, 0):
                 rows, columns = np.nonzero(changed & (new == value))
                 layer.data_setitem(plane.lift_indices(rows + box[0].start, columns + box[1].start), value)
-    if not getattr(layer, "_block_history", True):  # not in the middle of a stroke
+    if not blocked:
         layer._reset_history()
 
 

@@ -67,23 +67,35 @@ class Drawing(QObject):
         return self.layer in self._viewer.layers and self.session.active
 
     def begin(self, kind: str) -> None:
-        """Be ready for a ``"box"`` or a ``"scribble"``, with the keys that the clicks have now."""
-        for key in list(self.layer.keymap):
-            self.layer.bind_key(key, None, overwrite=True)
-        clicks = self.session.layers.clicks
-        for key, action in clicks.keymap.items():
-            self.layer.bind_key(key, partial(_press, action, clicks), overwrite=True)
+        """Be ready for a ``"box"`` or a ``"scribble"``."""
+        self.bind()
         layers = self._viewer.layers
         layers.move(layers.index(self.layer), len(layers))
         layers.selection.active = self.layer
         set_visible(self.layer, True)
         self.layer.mode = MODES[kind]
 
+    def bind(self) -> None:
+        """Have the keys that the clicks have now, but for those that draw, and the user's colours."""
+        for key in list(self.layer.keymap):
+            self.layer.bind_key(key, None, overwrite=True)
+        clicks = self.session.layers.clicks
+        for key, action in clicks.keymap.items():
+            if str(key) in settings.SHAPES_KEYS:
+                continue
+            self.layer.bind_key(key, partial(_press, action, clicks), overwrite=True)
+        self.set_polarity(self._positive)
+
+    def follow(self, *_: Any) -> None:
+        """The user has chosen other keys or colours."""
+        if self.there:
+            self.bind()
+
     def set_polarity(self, positive: bool) -> None:
         """Show which kind the next scribble is."""
         self._positive = positive
         name = settings.POSITIVE if positive else settings.NEGATIVE
-        self.layer.current_edge_color = settings.COLORS[name]
+        self.layer.current_edge_color = self.session.layers.colours[name]
 
     def _on_data(self, event: Any) -> None:
         # napari is still finishing the shape when it tells of it.

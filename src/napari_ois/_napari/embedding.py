@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 
 from napari_ois.errors import InputError
+from napari_ois.segmentation.appearance import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,7 @@ class Embedding:
         self._model, self._device, self._sight = model, device, sight
         self._orders = orders
         self._given = False  # whether the map of this order was here
+        self._seen = False  # and what this look is made of
         self._missed: set[str] = set()
 
     def need(self, settings: Settings) -> bool:
@@ -63,7 +65,12 @@ class Embedding:
         """
         order, look = settings.order, settings.look
         depth = self._orders.depth(order)
-        if look == self.look and order == self.order and (self._given or depth is None):
+        try:
+            reader, gone = self._sight.reader(look), ""
+        except InputError as error:
+            reader, gone = None, str(error)
+        same = look == self.look and order == self.order
+        if same and (self._given or depth is None) and (self._seen or reader is None):
             return False
         if order and depth is None and order not in self._missed:
             self._missed.add(order)
@@ -72,13 +79,16 @@ class Embedding:
                 'model estimates it now. Choose the same again under "Source of order", and it is used.'
             )
         self.order, self._given = order, depth is not None
-        self.look = look
-        self._worker.embed(self._model, self._device, self._reader(look), depth)
+        self.look, self._seen = look, reader is not None
+        if reader is None:
+            show_warning(gone)
+            reader = self._as_now()
+        self._worker.embed(self._model, self._device, reader, depth)
         return True
 
-    def _reader(self, look: Appearance) -> Callable[[], Any]:
+    def _as_now(self) -> Callable[[], Any]:
+        """What reads the plane as the user sees it now; where that is nothing, by itself."""
         try:
-            return self._sight.reader(look)
-        except InputError as error:
-            show_warning(str(error))
             return self._sight.reader(self._sight.appearance())
+        except InputError:
+            return self._sight.reader(PLAIN)

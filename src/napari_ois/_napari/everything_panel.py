@@ -178,7 +178,8 @@ class EverythingPanel(QWidget):
         self.candidates = found
         self._filter()
         self._fill()
-        found.activate()
+        if session.object is None:  # else the next click is meant for that
+            found.activate()
 
     def _on_ended(self, finished: bool) -> None:
         if finished and self.candidates is not None:

@@ -251,7 +251,7 @@ class OrderInspector(QWidget):
             if not same and newest in self.click.choices:
                 self.click.value = newest
         self._show_words(result)
-        self.plot.show_profile(result.profile, result.inspection.prediction.labels)
+        self.plot.show_profile(result.profile, result.inspection.prediction.labels, self._session.layers.colours)
         self._show_attention()
         self._fill_labels("change", "changed by order", result.change.labels)
         self._on_band(None)
@@ -343,7 +343,8 @@ class OrderInspector(QWidget):
             layer.data = lifted
             self._place(layer)
             return
-        colours = {None: "transparent", 1: settings.COLORS[settings.POSITIVE], 2: settings.COLORS[settings.NEGATIVE]}
+        of = self._session.layers.colours
+        colours = {None: "transparent", 1: of[settings.POSITIVE], 2: of[settings.NEGATIVE]}
         made = Labels(lifted, name=f"{self._session.image.name} {title}", opacity=0.6, visible=visible)
         made.colormap = DirectLabelColormap(color_dict=colours)
         self._add(key, made)

@@ -12,6 +12,8 @@ from qtpy.QtCore import Signal
 from napari_ois._napari import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -55,8 +57,8 @@ class ProfilePlot(FigureCanvasQTAgg):
         self._span = None
         self.draw_idle()
 
-    def show_profile(self, profile: OrderProfile, labels: NDArray[np.int64]) -> None:
-        """Draw a profile, with the labels of its clicks; the band that was dragged goes."""
+    def show_profile(self, profile: OrderProfile, labels: NDArray[np.int64], colours: Mapping[str, str]) -> None:
+        """Draw a profile, with the labels of its clicks in the user's colours; the band that was dragged goes."""
         axes = self._axes
         axes.clear()
         width = float(profile.edges[1] - profile.edges[0])
@@ -64,10 +66,10 @@ class ProfilePlot(FigureCanvasQTAgg):
         axes.bar(profile.edges[:-1], profile.outside, width, align="edge", color="#999999", alpha=0.55, label="rest")
         for depth, label in zip(profile.at_clicks, labels, strict=True):
             kind = settings.POSITIVE if label == 1 else settings.NEGATIVE
-            axes.axvline(float(depth), color=settings.COLORS[kind], linewidth=2)
+            axes.axvline(float(depth), color=colours[kind], linewidth=2)
         axes.legend(fontsize=7, frameon=False, labelcolor=self._colours[1])
         self._dress()
-        style = {"alpha": 0.3, "facecolor": settings.COLORS[settings.POSITIVE]}
+        style = {"alpha": 0.3, "facecolor": colours[settings.POSITIVE]}
         self._span = SpanSelector(axes, self._dragged, "horizontal", useblit=False, interactive=True, props=style)
         self.draw_idle()
 

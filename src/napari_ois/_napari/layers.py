@@ -86,6 +86,7 @@ class SessionLayers:
         self.order_positive = self._make_map("order positive", settings.ORDER_COLORMAP)
         self.order_negative = [self._make_negative(number) for number in range(1, SPARE + 1)]
         self._negatives = 0
+        self.colours = dict(settings.COLORS)
         self._extra: list[Layer] = []
         self._later = later
         maps = [self.depth, self.order_positive, *self.order_negative]
@@ -151,7 +152,8 @@ class SessionLayers:
             self.clicks.symbol = names
 
     def set_colours(self, colours: Mapping[str, str]) -> None:
-        """Give clicks the colour of their polarity."""
+        """Give clicks, and what is drawn besides, the colour of their polarity."""
+        self.colours = dict(colours)
         self.clicks.face_color_cycle = dict(colours)
 
     def set_polarity(self, positive: bool) -> None:

@@ -127,6 +127,7 @@ class ObjectVerbs(SightVerbs):
             show_warning(WELCOME)
             return
         try:
+            self.session.keep_strokes()  # and what napari's own undo took of them back
             verb(self.session)
         except OISError as error:
             show_warning(str(error))

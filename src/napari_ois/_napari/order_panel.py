@@ -204,14 +204,16 @@ class OrderPanel(QWidget):
         except InputError as error:
             self._on_failed(error)
 
-    def _apply(self, session: Session, request: Request, found: DepthMap, *, only_next: bool = False) -> None:
-        """Have a session answer with an order."""
+    def _apply(
+        self, session: Session, request: Request, found: DepthMap, *, only_next: bool = False, chosen: bool = True
+    ) -> None:
+        """Have a session answer with an order; one that was just chosen is switched on."""
         if request.kind == ask.NONE:
             session.adjust(only_next=only_next, order_strength=0.0)
         else:
             key = "" if found.depth is None else session.workbook.orders.add(found.depth, request.record)
             strength = session.settings.order_strength
-            session.adjust(only_next=only_next, order=key, order_strength=strength if only_next else strength or 1.0)
+            session.adjust(only_next=only_next, order=key, order_strength=strength or 1.0 if chosen else strength)
         self._say_in_use()
 
     def _session_on(self, image: Image) -> Session | None:
@@ -231,10 +233,11 @@ class OrderPanel(QWidget):
             return
         found = self._found
         # A layer's values may have been corrected since it was taken, and the image have other pixels.
-        same = request.kind != ask.LAYER and self._pixels == id(image_array(request.layer))
+        kept = request.kind != ask.LAYER or request.given not in self._viewer.layers
+        same = kept and self._pixels == id(image_array(request.layer))
         if found is not None and found[1] is request and (same or request is self._fresh):
             if _same_place(request, session.plane):
-                self._apply(session, request, found[2], only_next=True)
+                self._apply(session, request, found[2], only_next=True, chosen=False)
                 return
         try:
             self._carry(session, request, only_next=True)
@@ -259,7 +262,7 @@ class OrderPanel(QWidget):
         if session.active:
             obj = session.object  # begun meanwhile, it has waited for this as those to come have
             waited = obj is not None and obj.number not in self._known
-            self._apply(session, request, found, only_next=only_next and not waited)
+            self._apply(session, request, found, only_next=only_next and not waited, chosen=not only_next)
 
     def _on_ended(self) -> None:
         self.in_use.setText(OWN_WORDS)

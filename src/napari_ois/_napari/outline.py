@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Shapes
 
+from napari_ois._napari import settings
 from napari_ois.segmentation.frame import MOST
 
 if TYPE_CHECKING:
@@ -31,10 +32,11 @@ class Outline:
     plane : Plane
     what : str
         Its layer's name, behind the image's.
-    color : str
+    color : str, optional
+        By default that of positive clicks.
     """
 
-    def __init__(self, layers: SessionLayers, image: Image, plane: Plane, what: str, color: str) -> None:
+    def __init__(self, layers: SessionLayers, image: Image, plane: Plane, what: str, color: str | None = None) -> None:
         self._layers, self._image, self._plane = layers, image, plane
         self._what, self._color = what, color
         self.layer: Shapes | None = None
@@ -49,12 +51,12 @@ class Outline:
             if self.layer is not None:
                 self.layer.data = []
             return
-        made = self.layer is None
+        made, color = self.layer is None, self._color or self._layers.colours[settings.POSITIVE]
         if self.layer is None:
             self.layer = Shapes(
                 ndim=self._plane.ndim,
                 name=f"{self._image.name} {self._what}",
-                edge_color=self._color,
+                edge_color=color,
                 face_color="transparent",
             )
         low, high = np.array([view.top, view.left]) - 0.5, np.array([view.bottom, view.right]) - 0.5
@@ -62,7 +64,7 @@ class Outline:
         self.layer.data = []
         # around a small box in a wide plane a line in its own measure would be thinner than the screen's pixels
         width = max(max(view.shape) / 300, min(max(self._plane.shape), MOST) / 500)
-        self.layer.add_rectangles(corners, edge_width=width, edge_color=self._color, face_color="transparent")
+        self.layer.add_rectangles(corners, edge_width=width, edge_color=color, face_color="transparent")
         if made:
             self._layers.add_extra(self.layer)
             self.layer.editable = False  # dragged, it would say what is not so

@@ -12,6 +12,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -214,41 +215,63 @@ class NapariStore:
 
     Parameters
     ----------
-    model : object
-        ``napari.settings.get_plugin_settings("napari-ois")``; it writes itself down at each change.
+    find : callable
+        Gives ``napari.settings.get_plugin_settings("napari-ois")``, which writes itself down at each change. It is
+        asked each time: when any plugin is switched on or off napari makes another, and the old one would write over
+        what was set in that.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+        self._heard: Any = None  # whose changes are told of
+        self._emitters: list[Any] = []
+        self._listeners: list[Callable[[], None]] = []
 
     def load(self) -> Preferences:
         """See :class:`Store`."""
-        return Preferences.of({n: getattr(getattr(self._model, g), n) for g, names in GROUPS.items() for n in names})
+        model = self._model()
+        return Preferences.of({n: getattr(getattr(model, g), n) for g, names in GROUPS.items() for n in names})
 
     def save(self, **changes: Any) -> Preferences:
         """See :class:`Store`."""
         replace(self.load(), **changes)
+        model = self._model()
         for group, names in GROUPS.items():
             for name in names:
                 if name in changes:
-                    setattr(getattr(self._model, group), name, changes[name])
+                    setattr(getattr(model, group), name, changes[name])
         return self.load()
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
         """See :class:`Store`."""
-
-        def changed(event: object = None) -> None:
-            callback()
-
-        emitters = [getattr(getattr(self._model, g).events, n) for g, names in GROUPS.items() for n in names]
-        for emitter in emitters:
-            emitter.connect(changed)
+        self._listeners.append(callback)
+        self._model()
 
         def forget() -> None:
-            for emitter in emitters:
-                emitter.disconnect(changed)
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+            if not self._listeners:
+                self._hear(None)
 
         return forget
+
+    def _model(self) -> Any:
+        model = self._find()
+        if self._listeners and model is not self._heard:
+            self._hear(model)
+        return model
+
+    def _hear(self, model: Any) -> None:
+        for emitter in self._emitters:
+            emitter.disconnect(self._tell)
+        fields_of = () if model is None else ((g, n) for g, names in GROUPS.items() for n in names)
+        self._heard, self._emitters = model, [getattr(getattr(model, g).events, n) for g, n in fields_of]
+        for emitter in self._emitters:
+            emitter.connect(self._tell)
+
+    def _tell(self, event: object = None) -> None:
+        for callback in list(self._listeners):
+            callback()
 
 
 def default_file() -> Path:
@@ -258,13 +281,23 @@ def default_file() -> Path:
     return user_config_path(settings.PLUGIN, appauthor=False) / "preferences.json"
 
 
+_STORES: dict[Path, FileStore] = {}
+"""One a file, so that each viewer of this program follows what is set in another."""
+
+
 def open_store() -> Store:
     """Where preferences lie with this version of napari."""
+    own = _STORES.setdefault(default_file(), FileStore(default_file()))
     try:
         from napari.settings import get_plugin_settings
     except ImportError:  # before 0.9
-        return FileStore()
+        return own
+    find = partial(get_plugin_settings, settings.PLUGIN)
     try:
-        return NapariStore(get_plugin_settings(settings.PLUGIN))
+        find()
     except KeyError:  # napari does not know the plugin: it is used from a script, or disabled
-        return FileStore()
+        return own
+    except Exception as error:  # its file, or another plugin's, is damaged in a way that napari does not foresee
+        LOG.warning("napari-ois: the preferences that napari keeps cannot be read: %s", error)
+        return own
+    return NapariStore(find)

@@ -14,6 +14,7 @@ from napari_ois._napari.drawing import Drawing
 from napari_ois._napari.object_verbs import ObjectVerbs
 from napari_ois.annotation import Prompt
 from napari_ois.annotation.objects import Seed
+from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -80,6 +81,7 @@ class PromptVerbs(ObjectVerbs):
             drawing = self._drawing = Drawing(self._viewer, session)
             drawing.drawn.connect(self._on_drawn)
             self.positive.toggled.connect(drawing.set_polarity)
+            self.preferences_changed.connect(drawing.follow)
         drawing.set_polarity(self.positive.isChecked())
         drawing.begin(kind)
 
@@ -97,6 +99,8 @@ class PromptVerbs(ObjectVerbs):
     def _draw(self, session: Session, what: str, prompt: Prompt) -> None:
         session.keep_strokes()
         obj = session.object
+        if obj is not None and session.acceptance.waits_for(obj):
+            raise InputError(f"{obj.name} is not accepted yet: draw again when it is.")
         if obj is None:
             session.document.start(session.place, clicks=prompt.clicks, seed=prompt.seed, settings=session.settings)
         else:

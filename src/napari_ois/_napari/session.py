@@ -120,7 +120,7 @@ class Session(QObject):
         self._reader = ClickReader(viewer, self.layers, lambda: image.name, lambda *click: self.beyond(*click))
         self._inquiry = Inquiry(worker)
         self._keys: dict[str, Callable[[], None]] = {}
-        self._acceptance = Acceptance(self, self._inquiry)
+        self.acceptance = Acceptance(self, self._inquiry)
         self._dragging = Dragging(self.layers, self._reader, lambda: self._inquiry.pending is not None)
         self._number: int | None = None  # the object on the screen
         self.bind(keys)
@@ -132,9 +132,9 @@ class Session(QObject):
         worker.embedded.connect(self._on_embedded)
         worker.inspected.connect(self._on_inspected)
         self._inquiry.answered.connect(self._on_answered)
-        self._inquiry.unanswered.connect(self._acceptance.drop)
+        self._inquiry.unanswered.connect(self.acceptance.drop)
         self._region = Outline(self.layers, image, self.plane, "region", settings.REGION_COLOR)
-        self._box = Outline(self.layers, image, self.plane, "box", settings.COLORS[settings.POSITIVE])
+        self._box = Outline(self.layers, image, self.plane, "box")
         self._embedding = Embedding(worker, model, device, self.sight, workbook.orders)
         self._embedding.need(self.settings)
         if self.object is None:
@@ -190,7 +190,7 @@ class Session(QObject):
     def clear(self) -> None:
         """Take all clicks and strokes of the current object away, and its box; accepted objects stay."""
         self.keep_strokes()
-        self._acceptance.drop()
+        self.acceptance.drop()
         if (obj := self.object) is not None:
             with self.document.group():
                 self.document.set_clicks(obj.number, Clicks())
@@ -209,10 +209,11 @@ class Session(QObject):
 
     def accept(self, target: Labels | None, rule: str = "keep") -> None:
         """Write the object on the screen into a layer, and start the next; see :meth:`Acceptance.accept`."""
-        self._acceptance.accept(target, rule)
+        self.acceptance.accept(target, rule)
 
     def adjust(self, *, only_next: bool = False, **changes: Any) -> None:
         """Answer the object on the screen, and those to come, with other :class:`~.Settings`; or only those to come."""
+        self.keep_strokes()
         self.settings = self.workbook.settings = replace(self.settings, **changes)
         obj = self.object
         if obj is None:
@@ -265,7 +266,7 @@ class Session(QObject):
         self.keep_strokes()
         self.active = False
         self._chores.drop()
-        self._acceptance.drop()
+        self.acceptance.drop()
         self._detach()
         self.workbook.replaced.disconnect(self._on_replaced)
         self._reader.release()
@@ -284,7 +285,7 @@ class Session(QObject):
     def _on_clicks(self, clicks: Clicks) -> None:
         self.keep_strokes()
         obj = self.object
-        if obj is not None and self._acceptance.holds(obj, clicks):
+        if obj is not None and self.acceptance.holds(obj, clicks):
             self._reader.show(obj.clicks)
         elif obj is not None:
             self.document.set_clicks(obj.number, clicks)
@@ -306,7 +307,7 @@ class Session(QObject):
 
     def _go(self, step: Callable[[], Any], nothing: str) -> None:
         self.keep_strokes()
-        self._acceptance.drop()
+        self.acceptance.drop()
         if not step():
             self.status.emit(nothing)
 
@@ -334,7 +335,7 @@ class Session(QObject):
         before = self._number
         another, self._number = obj is None or obj.number != self._number, None if obj is None else obj.number
         if another and before is not None:
-            self._acceptance.drop()  # it was meant for that one
+            self.acceptance.drop()  # it was meant for that one
         self._reader.show(Clicks() if obj is None else obj.clicks)
         box = None if obj is None or obj.seed is None else obj.seed.box
         self._box.show(None if box is None else View(*box))
@@ -389,9 +390,9 @@ class Session(QObject):
             return
         if not answer.prediction.mask.any():
             self.status.emit("The mask is empty: add a positive click, or move one.")
-        elif not self._acceptance.waiting:
+        elif not self.acceptance.waiting:
             self.status.emit("Add clicks where the mask is wrong, or accept it.")
-        self._acceptance.resume()
+        self.acceptance.resume()
         self._chores.add(partial(self.answered.emit, answer))
 
     def _on_inspected(self, result: Inspected) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 PLUGIN = "napari-ois"
 WIDGET = "Order-aware segmentation"
+DOCK = f"{WIDGET} (Order-aware interactive segmentation)"
+"""Name of the widget's dock as napari's menus make it; under another they would open a second widget."""
 
 POLARITY = "polarity"
 """Column of the clicks layer's features."""
@@ -26,7 +28,9 @@ KEYS = {
 }
 """The verb of the widget that each calls, unless the user has chosen another key; see :mod:`.preferences`."""
 FREE_KEYS = tuple("DGHIJKNQRTUW")
-"""What the user may choose: of these napari uses D, I, R and T in Shapes layers, where ours are not bound."""
+"""What the user may choose; those that napari uses in Shapes layers are not bound there."""
+SHAPES_KEYS = tuple("DIRT")
+"""Of these what napari uses in Shapes layers."""
 
 RULES = (
     ("keep theirs", "keep"),

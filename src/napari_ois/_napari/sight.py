@@ -221,7 +221,7 @@ class Sight(QObject):
     def _cuts(self, appearance: Appearance, plane: Plane) -> list[Any]:
         """The planes that an appearance is made of, not read yet."""
         if appearance.composite:
-            here = {layer.name: layer for layer in self.layers()}
+            here = {layer.name: layer for layer in self.layers(hidden=True)}
             gone = [tint.layer for tint in appearance.tints if tint.layer not in here]
             if gone:
                 raise InputError(
@@ -236,14 +236,14 @@ class Sight(QObject):
         indices = [(*plane.index[:axis], channel, *plane.index[axis + 1 :]) for channel in appearance.channels]
         return [_cut(replace(plane, index=index), self._image, appearance.level) for index in indices]
 
-    def layers(self) -> list[Image]:
-        """The image layers of a composite, from the lowest: visible, and pixel by pixel on this image."""
+    def layers(self, *, hidden: bool = False) -> list[Image]:
+        """The image layers of a composite, from the lowest: visible (or not), and pixel by pixel on this image."""
         shape = image_shape(self._image)
         return [
             layer
             for layer in self._viewer.layers
             if isinstance(layer, Image)
-            and layer.visible
+            and (hidden or layer.visible)
             and not self._mine(layer)
             and image_shape(layer) == shape
             and same_place(layer, self._image)
@@ -274,6 +274,8 @@ class Sight(QObject):
             )
 
     def _check_channels(self, plane: Plane, axis: int, channels: Sequence[int]) -> None:
+        if self._image.rgb:
+            raise InputError(f'"{self._image.name}" is RGB, and its colours are its channels: choose "this layer".')
         if not 0 <= axis < plane.ndim or axis in plane.axes:
             raise InputError(
                 f'"{self._image.name}" has no axis {axis} with a slider; choose another axis for the channels.'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from napari_ois._napari.preference_verbs import PreferenceVerbs
 from napari_ois._napari.sight import VISIBLE, Choice
 from napari_ois._napari.sight_layer import SightLayer
-from napari_ois.segmentation.appearance import NETWORK, SEEN
+from napari_ois.segmentation.appearance import NETWORK, PLAIN, SEEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,14 @@ class SightVerbs(PreferenceVerbs):
 
     def _do(self, action: Callable[[Session], object]) -> None:
         raise NotImplementedError
+
+
+def see_plainly(session: Session) -> None:
+    """Take back what could not be read, so that the next Start can."""
+    book, obj = session.workbook, session.object
+    book.sight, book.settings = Choice(), replace(book.settings, look=PLAIN)
+    if obj is not None and obj.settings.look != PLAIN:
+        session.document.select(None)
 
 
 def _see(session: Session, choice: Choice) -> None:

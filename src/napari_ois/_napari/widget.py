@@ -25,6 +25,7 @@ from napari_ois._napari.plane import image_shape, show_plane
 from napari_ois._napari.predictors import PredictorFactory
 from napari_ois._napari.preferences import Store, open_store
 from napari_ois._napari.session import Session
+from napari_ois._napari.sight_verbs import see_plainly
 from napari_ois._napari.worker import Answer, Embedded, Failure, InferenceWorker
 from napari_ois.errors import OISError
 
@@ -308,6 +309,7 @@ class OISWidget(EverythingVerbs, AheadVerbs):
             text = f"Something in napari-ois went wrong ({text}); the log has the details."
             show_error(text)
         if failure.embedding and self.session is not None:
+            see_plainly(self.session)
             self.session.end(text)
         else:
             self._say(text)

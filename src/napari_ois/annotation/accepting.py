@@ -150,9 +150,14 @@ def withdraw(obj: AnnotatedObject, objects: Objects) -> list[AnnotatedObject]:
 def check_extent(mask: PackedMask) -> None:
     """An object is written through a few arrays of its box's size; beyond memory that is refused, not tried."""
     top, left, bottom, right = mask.box or (0, 0, 0, 0)
-    if (bottom - top) * (right - left) > MOST_PIXELS:
+    check_span(bottom - top, right - left)
+
+
+def check_span(rows: int, columns: int) -> None:
+    """As :func:`check_extent`, of the box alone."""
+    if rows * columns > MOST_PIXELS:
         raise InputError(
-            f"This object spans {bottom - top} x {right - left} pixels, more than can be written as labels at once "
+            f"This object spans {rows} x {columns} pixels, more than can be written as labels at once "
             f"({MOST_PIXELS / 1e6:.0f} million); segment it on a coarser copy of the image."
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_ois.annotation.accepting import check_span
 from napari_ois.annotation.clicks import NO_CLICKS, Clicks
 from napari_ois.annotation.gestures import box_clicks, on_plane, scribble_clicks
 from napari_ois.annotation.objects import BOX, Seed
@@ -70,9 +71,10 @@ class Prompt:
         Raises
         ------
         InputError
-            If the box has no extent, or lies outside of the plane.
+            If the box has no extent, lies outside of the plane, or is larger than an object that can be accepted.
         """
         seen = on_plane(box, shape)
+        check_span(*(int(side) + 1 for side in np.ptp(seen, axis=0)))
         around = box_clicks(seen, shape, corners=False)
         if len(self.clicks) or self.seed is not None:
             return Prompt(_joined(self.clicks, around), self.seed)

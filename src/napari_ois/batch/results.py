@@ -117,6 +117,7 @@ class Results:
                 raise InputError(f"{self.folder} holds a batch with other settings ({path.name}); use another folder.")
             if before is None:
                 self._check_free(names)
+            if before is None or settings.get(WEIGHTS):  # those of a note that did not know them
                 _replace(path, text)
         except OSError as error:
             raise InputError(f"{self.folder} cannot be written: {error.strerror or error}.") from error

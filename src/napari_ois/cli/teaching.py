@@ -123,7 +123,9 @@ def order_control(
     predictor = load_predictor(model, device, precision, input_size, compiled)
     with progress_bar(None, "clicked objects") as step, spoken_warnings():
         found = control.order_control(predictor, scenes=scenes, kind=None if kind == "all" else kind, progress=step)
-    click.echo(json.dumps(asdict(found), indent=2) if as_json else control.format_control(found))
+    info = predictor.model_info
+    measured = {"model": model, "sha256": "" if info is None else info.sha256, **asdict(found)}
+    click.echo(json.dumps(measured, indent=2) if as_json else control.format_control(found))
 
 
 @click.command()

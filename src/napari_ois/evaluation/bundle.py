@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from napari_ois import __version__
 from napari_ois.errors import InputError
 from napari_ois.evaluation.campaign import Campaign
 from napari_ois.evaluation.journal import OBJECTS, Journal, write_csv
@@ -60,6 +61,7 @@ def plan_of(campaign: Campaign, descriptions: Sequence[Mapping[str, str]], **mor
         "max_clicks": campaign.max_clicks,
         "measured_depth": campaign.measured_depth,
         "objects": campaign.collection.n_objects,
+        "version": __version__,
         **more,
     }
 

@@ -284,7 +284,8 @@ class Predictor(Held):
         scene = self._current()
         clicks, kinds = check_clicks(points, labels, scene.shape)
         asked = Asked(clicks, kinds, 1.0, False, state.bound)
-        return self._prediction(scene, asked, Answer(state.logits, state.view, state.before, None), state)
+        logits = state.logits.to(self._runner.placement.device)  # that may have run out of memory since
+        return self._prediction(scene, asked, Answer(logits, state.view, state.before, None), state)
 
     def state_from_mask(
         self, mask: ArrayLike, corner: tuple[int, int] | None = None, bound: View | None = None

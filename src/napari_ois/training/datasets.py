@@ -66,6 +66,8 @@ class TrainImage:
         "packed": ids of 8 or 16 bits whose highest value is ignored, as manifests have them; "ids": any whole
         numbers, ignored as :func:`napari_ois.evaluation.targets.ignored_ids` says; "binary": any value above 0
         is the one object.
+    source : str
+        Where it comes from; images of one source are parts of one field, volume or film. Empty = not known.
     objects : tuple of str
         Objects that a manifest of evaluation names, "3", or "1+2" for ids that are one object together; empty =
         every id is one.
@@ -82,6 +84,7 @@ class TrainImage:
     width: int
     height: int
     mask_kind: str = "packed"
+    source: str = ""
     objects: tuple[str, ...] = ()
 
 
@@ -159,6 +162,7 @@ def _parse_row(folder: Path, manifest: Path, line: int, row: dict[str, str]) -> 
         licence_class=row["licence_class"],
         width=width,
         height=height,
+        source=row.get("source") or "",
         objects=(row["object_id"],) if row.get("object_id") else (),
     )
 

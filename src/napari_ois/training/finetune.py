@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -42,6 +43,8 @@ GOOD, BAD = "finetuned.safetensors", "finetuned-not-better.safetensors"
 
 UNCOUNTED = "not-counted.safetensors"
 """End of the name of one that they were not asked about; beside the folder, or in it where that is there."""
+
+_NUMBERS = re.compile(r"([_-]\d+)+$")
 
 FEWEST_IMAGES = 2
 MOST_OBJECTS = 60
@@ -233,11 +236,23 @@ def usable(items: Sequence[TrainImage]) -> tuple[list[TrainImage], list[str]]:
 
 
 def divide(items: Sequence[TrainImage], holdout: float, seed: int) -> tuple[list[TrainImage], list[TrainImage]]:
-    """Divide images at random into those to learn from and those kept back; at least one of each."""
+    """Divide images at random into those to learn from and those kept back; at least one of each.
+
+    Parts of one field stay on one side, or the count would be of what was learnt: those of one source, or else those
+    whose names differ only in the numbers at their end (``field_0.png``, ``field_500.png``). Where that makes all
+    images one field, each counts for itself.
+    """
     if not 0 < holdout < 1:
         raise InputError(f"holdout={holdout} is out of range; keep back a share between 0 and 1.")
+    fields: dict[tuple[str, str], list[int]] = {}
+    for index, item in enumerate(items):
+        fields.setdefault((item.set, item.source or _NUMBERS.sub("", item.image.stem)), []).append(index)
+    groups = list(fields.values()) if len(fields) > 1 else [[index] for index in range(len(items))]
     count = min(max(1, round(holdout * len(items))), len(items) - 1)
-    kept = set(np.random.default_rng([seed, len(items)]).permutation(len(items))[:count].tolist())
+    kept: set[int] = set()
+    for group in np.random.default_rng([seed, len(items)]).permutation(len(groups))[: len(groups) - 1]:
+        if not kept or len(kept) + len(groups[group]) <= count:
+            kept.update(groups[group])
     learned = [item for index, item in enumerate(items) if index not in kept]
     return learned, [item for index, item in enumerate(items) if index in kept]
 

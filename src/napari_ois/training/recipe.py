@@ -77,7 +77,7 @@ class Recipe:
     borrowed : bool
         Whether encoder and depth decoder are taken over from the model that the training starts from and left
         alone, while all else begins at random: as the paper does with Depth Anything. Ablations that share them
-        differ in nothing but the switch.
+        differ in the switch, and in the random numbers that parts built after it begin from.
     licences : tuple of str
         Licence classes of the real images that are used, as a manifest names them, also for the surfaces of made
         scenes; empty = all.
