@@ -14,11 +14,11 @@ from napari.layers import Image, Labels, Points
 from napari.utils.shortcuts import default_shortcuts
 from npe2 import PluginManifest
 
+from napari_ois._napari import preferences as preferences_module
 from napari_ois._napari import settings
 from napari_ois._napari.key_button import KeyButton
 from napari_ois._napari.predictors import make_predictor
 from napari_ois._napari.preference_panel import LABELS, PreferencePanel
-from napari_ois._napari import preferences as preferences_module
 from napari_ois._napari.preferences import GROUPS, FileStore, NapariStore, Preferences, open_store
 from napari_ois.errors import InputError
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_ois._napari import settings
 from napari_ois.annotation import Prompt
@@ -171,7 +172,7 @@ def test_the_layer_is_the_session_s(begin, viewer, qtbot) -> None:
     keys = {str(key) for key in layer.keymap}
     assert not keys & {"R", "I", settings.KEY_ACCEPT, settings.KEY_UNDO} and settings.KEY_NEXT in keys
     widget.set_polarity(False)
-    assert layer.current_edge_color == "#0000ff"
+    np.testing.assert_allclose(transform_color(layer.current_edge_color), [(0, 0, 1, 1)])
     image.scale = (2, 3)
     assert tuple(layer.scale) == (2, 3)
     viewer.layers.remove(layer)  # wanted again, it is made again
