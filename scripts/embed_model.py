@@ -46,9 +46,11 @@ def main() -> int:
 
 
 def licence_of(metadata: dict[str, Any]) -> str:
-    """Permissive only if every image was, from random weights on: what it started from may have seen others."""
-    alone = list(metadata["recipe"].get("licences", ())) == ["permissive"] and not metadata.get("start")
-    return PERMISSIVE if alone else OTHERS
+    """Permissive only if every image was, from random weights on, or from those embedded now if they are that."""
+    facts = json.loads((EMBEDDED_FOLDER / f"{NAME}.json").read_text(encoding="utf-8"))
+    start = metadata.get("start") or ""
+    clean = not start or (facts["licence"] == PERMISSIVE and facts["sha256"] in start)
+    return PERMISSIVE if clean and list(metadata["recipe"].get("licences", ())) == ["permissive"] else OTHERS
 
 
 def model_card(report: Path, story: Path) -> str:

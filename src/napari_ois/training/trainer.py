@@ -286,7 +286,7 @@ class Trainer:
             network, info = load_model(start)
             if info.preset != preset:
                 raise InputError(f"{start} is for {info.preset}; give a checkpoint for {preset}.")
-            said = f"{start} (sha256 {info.sha256})"
+            said = f"{Path(start).name} (sha256 {info.sha256})"  # a checkpoint travels: no folder of this machine
             if self.recipe.borrowed:
                 model.encoder.load_state_dict(network.encoder.state_dict())
                 model.depth_decoder.load_state_dict(network.depth_decoder.state_dict())
