@@ -211,6 +211,7 @@ class Confidence(QObject):
         of = None if obj is None else (obj.settings, obj.edits)
         asked = (answer, layers, self._flat, self._band, set(self._wanted), of)
         if asked == self._asked and answer is not None:  # a click is on its way: nothing is known of it yet
+            self.changed.emit()
             return
         self._asked = asked
         self._newest = number = next(self._count)
