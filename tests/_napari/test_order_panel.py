@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from napari_ois._napari import order_request as ask
 from napari_ois._napari.order_panel import OrderPanel
@@ -267,38 +267,35 @@ def test_it_is_read_beside_the_viewer_and_can_be_cancelled(started, panel, stack
     assert all(name.startswith("napari-ois") for name in slow.threads)
 
 
-def test_what_was_taken_holds_for_the_next_plane(viewer, make, qtbot) -> None:
+def taken(viewer: Any, make: Any, qtbot: Any) -> tuple[OISWidget, OrderPanel, Labels]:
+    """A layer of heights is taken for a stack, on its first plane."""
     rng = np.random.default_rng(0)
     viewer.add_image(rng.random((3, 60, 80)), name="scan")
-    heights = rng.random((3, 60, 80))
-    viewer.add_labels((heights * 200).astype(int), name="heights")
-    widget = make()
-    widget.image.value = viewer.layers["scan"]
-    panel = widget.findChild(OrderPanel)
-    choose(panel, ask.LAYER, layer=viewer.layers["heights"])
-    viewer.dims.set_current_step(0, 0)
-    take(qtbot, panel, widget)
-    for plane in (0, 2):
-        viewer.dims.set_current_step(0, plane)
-        if plane:
-            widget.start()
-        expected = prepare_depth((heights[plane] * 200).astype(int), (60, 80))
-        qtbot.waitUntil(lambda expected=expected: widget.session.order == depth_key(expected))
-        assert widget.session.settings.order == depth_key(expected)
-
-
-def test_a_layer_is_held_whatever_it_is_called_and_read_anew_after_a_correction(viewer, make, qtbot, notes) -> None:
-    rng = np.random.default_rng(0)
-    viewer.add_image(rng.random((3, 60, 80)), name="scan")
-    heights = (rng.random((3, 60, 80)) * 200).astype(int)
-    layer = viewer.add_labels(heights, name="heights")
-    other = viewer.add_labels(heights[::-1].copy(), name="other")
+    layer = viewer.add_labels((rng.random((3, 60, 80)) * 200).astype(int), name="heights")
     widget = make()
     widget.image.value = viewer.layers["scan"]
     panel = widget.findChild(OrderPanel)
     choose(panel, ask.LAYER, layer=layer)
     viewer.dims.set_current_step(0, 0)
     take(qtbot, panel, widget)
+    return widget, panel, layer
+
+
+def test_what_was_taken_holds_for_the_next_plane(viewer, make, qtbot) -> None:
+    widget, _, layer = taken(viewer, make, qtbot)
+    for plane in (0, 2):
+        viewer.dims.set_current_step(0, plane)
+        if plane:
+            widget.start()
+        expected = prepare_depth(layer.data[plane], (60, 80))
+        qtbot.waitUntil(lambda expected=expected: widget.session.order == depth_key(expected))
+        assert widget.session.settings.order == depth_key(expected)
+
+
+def test_a_layer_is_held_whatever_it_is_called_and_read_anew_after_a_correction(viewer, make, qtbot, notes) -> None:
+    widget, panel, layer = taken(viewer, make, qtbot)
+    heights = layer.data
+    other = viewer.add_labels(heights[::-1].copy(), name="other")
     other.name, layer.name = "something", "measured"
     other.name = "heights"
     assert panel.form.layer.value is layer
@@ -318,16 +315,8 @@ def test_a_layer_is_held_whatever_it_is_called_and_read_anew_after_a_correction(
 
 
 def test_an_object_begun_before_its_map_is_there_is_answered_with_it(viewer, make, qtbot) -> None:
-    rng = np.random.default_rng(0)
-    viewer.add_image(rng.random((3, 60, 80)), name="scan")
-    heights = (rng.random((3, 60, 80)) * 200).astype(int)
-    viewer.add_labels(heights, name="heights")
-    widget = make()
-    widget.image.value = viewer.layers["scan"]
-    panel = widget.findChild(OrderPanel)
-    choose(panel, ask.LAYER, layer=viewer.layers["heights"])
-    viewer.dims.set_current_step(0, 0)
-    take(qtbot, panel, widget)
+    widget, _, layer = taken(viewer, make, qtbot)
+    heights = layer.data
     viewer.dims.set_current_step(0, 2)
     widget.start()
     widget.session.layers.clicks.add((0, 20, 30))  # at once

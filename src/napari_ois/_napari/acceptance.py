@@ -69,12 +69,8 @@ class Acceptance:
     def holds(self, obj: AnnotatedObject, clicks: Clicks) -> bool:
         """Whether a new positive click is kept for the next object, since this one is as good as accepted."""
         new = clicks.items[len(obj.clicks) :]
-        if (
-            not self.waits_for(obj)
-            or len(new) != 1
-            or not new[0].positive
-            or clicks.first(len(obj.clicks)) != obj.clicks
-        ):
+        added = len(new) == 1 and new[0].positive and clicks.first(len(obj.clicks)) == obj.clicks
+        if not added or not self.waits_for(obj):
             return False
         self._held = Clicks((*self._held.items, *new))
         self._session.status.emit("That click begins the next object, as soon as this one is accepted.")

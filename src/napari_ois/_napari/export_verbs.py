@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QFileDialog
 
-from napari_ois._napari.label_canvas import BAND, finest
+from napari_ois._napari.label_canvas import bands, finest
 from napari_ois._napari.labels_table import calibration
 from napari_ois._napari.order_verbs import OrderVerbs
 from napari_ois.annotation import features
 from napari_ois.annotation.export import FORMATS, SUFFIXES, choose_format, export_labels
-from napari_ois.annotation.features import as_seen
+from napari_ois.annotation.features import area_unit, as_seen
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,13 +68,12 @@ class ExportVerbs(OrderVerbs):
         rows_only = chosen == "csv" and ours
         data = finest(layer) if rows_only else _whole(layer)
         pixel = math.prod(abs(size[axis]) for axis in session.place.axes)
-        squared = unit if unit == "pixel" else f"{unit}²"
 
         def write() -> int:
             table = features(objects, name, pixel_size=size, unit=unit) if name is not None else None
             if table is not None and rows_only:
                 if not _too_large(data):  # else as they were accepted: of those no pixel is needed
-                    table = as_seen(table, _counts(data), pixel, squared)
+                    table = as_seen(table, _counts(data), pixel, area_unit(unit))
                 export_labels(np.zeros((1,) * layer.ndim, np.int32), path, to=chosen, features=table)
                 return len(table["index"])
             labels = np.array(data)  # as it is now, whatever is written into it meanwhile
@@ -122,13 +121,10 @@ def _too_large(data: Any) -> bool:
 
 
 def _counts(data: Any) -> Counter[int]:
-    """Pixels of each label but 0, plane by plane, and wide planes band by band."""
-    if data.ndim > 2:
-        return sum((_counts(data[index]) for index in range(data.shape[0])), Counter())
+    """Pixels of each label but 0."""
     found: Counter[int] = Counter()
-    rows = max(1, BAND // max(1, data.shape[-1]))
-    for first in range(0, data.shape[0], rows):
-        values, counts = np.unique(np.asarray(data[first : first + rows]), return_counts=True)
+    for band in bands(data):
+        values, counts = np.unique(band, return_counts=True)
         found.update({int(value): int(count) for value, count in zip(values, counts, strict=True) if value})
     return found
 

@@ -8,7 +8,7 @@ at each accept; of a layer that others filled it is searched for once, beside th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -315,11 +315,18 @@ def finest(layer: Labels) -> Any:
 
 
 def _largest(data: Any) -> int:
-    """The largest label of an array of any kind, read plane by plane, and wide planes band by band."""
-    if isinstance(data, np.ndarray) or data.ndim < 2:
-        return int(np.max(np.asarray(data), initial=0))
-    if data.ndim == 2:
+    """The largest label of an array of any kind."""
+    return max((int(np.max(band, initial=0)) for band in bands(data)), default=0)
+
+
+def bands(data: Any) -> Iterator[NDArray[Any]]:
+    """Read an array of any kind plane by plane, and wide planes band by band."""
+    if data.ndim < 2:
+        yield np.asarray(data)
+    elif data.ndim == 2:
         rows = max(1, BAND // max(1, data.shape[1]))
-        bands = (np.asarray(data[first : first + rows]) for first in range(0, data.shape[0], rows))
-        return max((int(np.max(band, initial=0)) for band in bands), default=0)
-    return max((_largest(data[index]) for index in range(data.shape[0])), default=0)
+        for first in range(0, data.shape[0], rows):
+            yield np.asarray(data[first : first + rows])
+    else:
+        for index in range(data.shape[0]):
+            yield from bands(data[index])

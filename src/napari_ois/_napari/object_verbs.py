@@ -157,7 +157,6 @@ class ObjectVerbs(SightVerbs):
 
     def _show(self, session: Session, go: Callable[[], Any]) -> None:
         """Do what leads to another object; then the viewer shows where it is."""
-        session.keep_strokes()
         go()
         obj = session.document.current
         if obj is None or obj.accepted is None:
@@ -169,7 +168,6 @@ class ObjectVerbs(SightVerbs):
             layer.selected_label = obj.accepted.label
 
     def _seed(self, session: Session, layer: Labels | None, label: int | None) -> None:
-        session.keep_strokes()
         active = self._viewer.layers.selection.active
         if layer is None:
             layer = active if isinstance(active, Labels) and not session.layers.owns(active) else self.target.value

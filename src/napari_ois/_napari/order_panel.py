@@ -231,18 +231,21 @@ class OrderPanel(QWidget):
         if request is None:
             self._say_in_use()
             return
-        found = self._found
-        # A layer's values may have been corrected since it was taken, and the image have other pixels.
-        kept = request.kind != ask.LAYER or request.given not in self._viewer.layers
-        same = kept and self._pixels == id(image_array(request.layer))
-        if found is not None and found[1] is request and (same or request is self._fresh):
-            if _same_place(request, session.plane):
-                self._apply(session, request, found[2], only_next=True, chosen=False)
-                return
+        if self._found is not None and self._is_found(request) and _same_place(request, session.plane):
+            self._apply(session, request, self._found[2], only_next=True, chosen=False)
+            return
         try:
             self._carry(session, request, only_next=True)
         except InputError as error:
             self.result.setText(f"{error} The model's own depth is used on this plane.")
+
+    def _is_found(self, request: Request) -> bool:
+        """Whether the newest that was found is what a request gives now."""
+        if self._found is None or self._found[1] is not request:
+            return False
+        # A layer's values may have been corrected since it was taken, and the image have other pixels.
+        kept = request.kind != ask.LAYER or request.given not in self._viewer.layers
+        return request is self._fresh or (kept and self._pixels == id(image_array(request.layer)))
 
     def _carry(self, session: Session, request: Request, *, only_next: bool) -> None:
         """Compute what was taken on another plane for that of a session, and have it answer with that."""

@@ -6,7 +6,6 @@ Beside a session file lies one TIFF for each map that the session's objects need
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from napari_ois.annotation import AnnotatedObject
 from napari_ois.errors import InputError
 from napari_ois.segmentation.depth import depth_key
 from napari_ois.segmentation.order_files import map_file, read_maps
+from napari_ois.segmentation.whole_file import whole_file
 
 UNKNOWN = "a map that is not here"
 
@@ -82,11 +82,8 @@ class Orders:
         needed = {obj.settings.order for obj in objects} & set(self._maps)
         for key in needed - set(read_maps(session, needed)):
             path = map_file(session, key)
-            staging = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
             try:
-                tifffile.imwrite(staging, self._maps[key], compression="zlib")
-                staging.replace(path)
+                with whole_file(path) as staging:
+                    tifffile.imwrite(staging, self._maps[key], compression="zlib")
             except OSError as error:
                 raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
-            finally:
-                staging.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 from napari_ois._napari import settings
 from napari_ois.errors import InputError
 from napari_ois.segmentation.quality import QUALITIES
+from napari_ois.segmentation.whole_file import whole_file
 
 LOG = logging.getLogger(__name__)
 
@@ -157,7 +157,28 @@ class Store(Protocol):
         """Have a function called after each change; gives one that ends that."""
 
 
-class FileStore:
+class _Told:
+    """Functions that are called after each change."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """See :class:`Store`."""
+        self._listeners.append(callback)
+
+        def forget() -> None:
+            if callback in self._listeners:
+                self._listeners.remove(callback)
+
+        return forget
+
+    def _tell(self, event: object = None) -> None:
+        for callback in list(self._listeners):
+            callback()
+
+
+class FileStore(_Told):
     """Preferences in a JSON file of our own, written whole or not at all.
 
     Parameters
@@ -167,8 +188,8 @@ class FileStore:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        super().__init__()
         self._path = path or default_file()
-        self._listeners: list[Callable[[], None]] = []
 
     def load(self) -> Preferences:
         """See :class:`Store`; a file that is damaged counts as none, and is kept until something is saved."""
@@ -185,32 +206,17 @@ class FileStore:
         """See :class:`Store`."""
         new = replace(self.load(), **changes)
         values = {one.name: getattr(new, one.name) for one in fields(new) if getattr(new, one.name) != one.default}
-        staging = self._path.with_name(f".{self._path.name}-{uuid.uuid4().hex[:8]}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with whole_file(self._path) as staging:
                 staging.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-                staging.replace(self._path)
-            finally:
-                staging.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"{self._path} cannot be written: {error.strerror or error}.") from error
-        for callback in list(self._listeners):
-            callback()
+        self._tell()
         return new
 
-    def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """See :class:`Store`."""
-        self._listeners.append(callback)
 
-        def forget() -> None:
-            if callback in self._listeners:
-                self._listeners.remove(callback)
-
-        return forget
-
-
-class NapariStore:
+class NapariStore(_Told):
     """Preferences where napari keeps those of its plugins.
 
     Parameters
@@ -222,10 +228,10 @@ class NapariStore:
     """
 
     def __init__(self, find: Callable[[], Any]) -> None:
+        super().__init__()
         self._find = find
         self._heard: Any = None  # whose changes are told of
         self._emitters: list[Any] = []
-        self._listeners: list[Callable[[], None]] = []
 
     def load(self) -> Preferences:
         """See :class:`Store`."""
@@ -244,12 +250,11 @@ class NapariStore:
 
     def listen(self, callback: Callable[[], None]) -> Callable[[], None]:
         """See :class:`Store`."""
-        self._listeners.append(callback)
+        ended = super().listen(callback)
         self._model()
 
         def forget() -> None:
-            if callback in self._listeners:
-                self._listeners.remove(callback)
+            ended()
             if not self._listeners:
                 self._hear(None)
 
@@ -269,10 +274,6 @@ class NapariStore:
         for emitter in self._emitters:
             emitter.connect(self._tell)
 
-    def _tell(self, event: object = None) -> None:
-        for callback in list(self._listeners):
-            callback()
-
 
 def default_file() -> Path:
     """Where our own file lies."""
@@ -287,7 +288,8 @@ _STORES: dict[Path, FileStore] = {}
 
 def open_store() -> Store:
     """Where preferences lie with this version of napari."""
-    own = _STORES.setdefault(default_file(), FileStore(default_file()))
+    path = default_file()
+    own = _STORES.setdefault(path, FileStore(path))
     try:
         from napari.settings import get_plugin_settings
     except ImportError:  # before 0.9

@@ -97,7 +97,6 @@ class PromptVerbs(ObjectVerbs):
             self.draw_clicks()
 
     def _draw(self, session: Session, what: str, prompt: Prompt) -> None:
-        session.keep_strokes()
         obj = session.object
         if obj is not None and session.acceptance.waits_for(obj):
             raise InputError(f"{obj.name} is not accepted yet: draw again when it is.")

@@ -166,7 +166,6 @@ class SessionVerbs(ConfidenceVerbs):
     # -- files ------------------------------------------------------------------------------------
 
     def _save(self, session: Session, path: Path) -> None:
-        session.keep_strokes()
         make, sign = session.workbook.session(), session.workbook.recovery.sign
         orders, objects = session.workbook.orders, session.document.objects
         if self._errands is not None:

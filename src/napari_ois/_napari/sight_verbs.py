@@ -57,7 +57,9 @@ class SightVerbs(PreferenceVerbs):
 
 
 def see_plainly(session: Session) -> None:
-    """Take back what could not be read, so that the next Start can."""
+    """Take back what may not have been readable, so that the next Start is; what is plain stays."""
+    if session.look == PLAIN:
+        return
     book, obj = session.workbook, session.object
     book.sight, book.settings = Choice(), replace(book.settings, look=PLAIN)
     if obj is not None and obj.settings.look != PLAIN:

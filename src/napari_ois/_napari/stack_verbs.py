@@ -109,7 +109,6 @@ class StackVerbs(ExportVerbs):
     # -- how --------------------------------------------------------------------------------------
 
     def _propagate(self, session: Session, direction: str, axis: int | None, slices: int | None) -> None:
-        session.keep_strokes()
         axes = self.stack_axes()
         if not axes or (axis is not None and axis not in axes):
             raise InputError("There is no other slice to go to: this needs an image of three axes or more.")

@@ -21,6 +21,7 @@ from napari_ois._napari.recovery import Recovery
 from napari_ois._napari.sight import Choice
 from napari_ois._napari.succession import carry_over, clear_labels
 from napari_ois.annotation import AnnotatedObject, Document, Session, Settings, features
+from napari_ois.annotation.features import area_unit
 from napari_ois.errors import InputError
 
 if TYPE_CHECKING:
@@ -244,12 +245,11 @@ class Workbook(QObject):
             parts.insert(0 if obj is current else len(parts), obj)
         return wholes.values()
 
-    def _row(self, parts: list[AnnotatedObject], size: tuple[float, ...], of: str) -> Row:
+    def _row(self, parts: list[AnnotatedObject], size: tuple[float, ...], unit: str) -> Row:
         obj = next((part for part in parts[1:] if part.accepted), parts[0]) if not parts[0].accepted else parts[0]
         accepted = obj.accepted
-        area, unit, colour = None, "", None
+        area, colour = None, None
         if accepted is not None:
-            unit = of
             rows, columns = obj.plane.axes
             area = self._seen_area(obj, len(parts)) * abs(size[rows] * size[columns])
             layer = self.canvas.layers.get(accepted.target)
@@ -261,7 +261,7 @@ class Workbook(QObject):
             name=obj.name,
             colour=colour,  # type: ignore[arg-type]
             area=area,
-            unit=unit if unit in ("", "pixel") else f"{unit}²",
+            unit="" if accepted is None else area_unit(unit),
             score=min((p.accepted.score for p in parts if p.accepted and p.accepted.score is not None), default=None),
             clicks=sum(len(part.clicks) for part in parts if part.part is None or part.part.settled),
             plane=str(obj.plane) if len(parts) == 1 else f"{len(parts)} slices",

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_ois.annotation.export_rois import write_rois
-from napari_ois.annotation.features import to_csv
+from napari_ois.annotation.features import area_unit, to_csv
 from napari_ois.annotation.packed import PackedMask
 from napari_ois.errors import InputError
 
@@ -123,7 +123,7 @@ def label_table(labels: NDArray[Any], pixel_size: Sequence[float] | None = None,
         "index": [int(value) for value in values],
         "area_px": [int(count) for count in counts],
         "area": [float(count) * size for count in counts],
-        "unit": [unit if unit == "pixel" else unit + power] * len(values),
+        "unit": [area_unit(unit, power)] * len(values),
     }
 
 

@@ -62,7 +62,7 @@ def features(
                 "name": obj.name,
                 "area_px": pixels,
                 "area": pixels * size,
-                "unit": unit if unit == "pixel" else f"{unit}²",
+                "unit": area_unit(unit),
                 "score": score,
                 "clicks": clicks,
                 "slice": str(obj.plane),
@@ -75,6 +75,11 @@ def features(
         row["score"] = min(row["score"], score) if row["score"] == row["score"] else score
         row["slice"] += f" {obj.plane}"
     return {name: [rows[label][name] for label in sorted(rows)] for name in COLUMNS}
+
+
+def area_unit(unit: str, power: str = "²") -> str:
+    """Unit of an area, or of a volume, where sides have another; pixels are counted."""
+    return unit if unit == "pixel" else unit + power
 
 
 def as_seen(table: dict[str, list[Any]], counts: Mapping[int, int], pixel: float, unit: str) -> dict[str, list[Any]]:

@@ -37,7 +37,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -48,6 +47,7 @@ from napari_ois.annotation.objects import AnnotatedObject
 from napari_ois.annotation.records import object_from_record, object_record
 from napari_ois.annotation.signature import ImageSignature
 from napari_ois.errors import InputError
+from napari_ois.segmentation.whole_file import whole_file
 
 FORMAT, VERSION = "napari-ois session", 1
 _KNOWN = {
@@ -136,14 +136,11 @@ def save_session(path: str | Path, session: Session) -> None:
         text = json.dumps(record, indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"A setting of this session cannot be written as JSON ({error}).") from error
-    staging = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:
-        staging.write_text(text + "\n", encoding="utf-8")
-        staging.replace(path)
+        with whole_file(path) as staging:
+            staging.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def load_session(path: str | Path) -> Session:

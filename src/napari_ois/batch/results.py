@@ -20,6 +20,7 @@ from typing import Any
 from napari_ois.batch.large_labels import write_labels
 from napari_ois.batch.work import Labelled
 from napari_ois.errors import InputError
+from napari_ois.segmentation.whole_file import whole_file
 
 SETTINGS, REPORT, UNFINISHED = "batch.json", "batch_report.csv", ".unfinished"
 WEIGHTS = "weights"
@@ -118,7 +119,8 @@ class Results:
             if before is None:
                 self._check_free(names)
             if before is None or settings.get(WEIGHTS):  # those of a note that did not know them
-                _replace(path, text)
+                with whole_file(path) as staging:
+                    staging.write_text(text, encoding="utf-8")
         except OSError as error:
             raise InputError(f"{self.folder} cannot be written: {error.strerror or error}.") from error
 
@@ -136,7 +138,8 @@ class Results:
         writer.writerows({**asdict(each), "seconds": round(each.seconds, 3)} for each in outcomes)
         shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
         try:
-            _replace(self.folder / REPORT, text.getvalue())
+            with whole_file(self.folder / REPORT) as staging:
+                staging.write_text(text.getvalue(), encoding="utf-8")
         except OSError as error:
             raise InputError(
                 f"{self.folder / REPORT} cannot be written ({error.strerror or error}), the results are there; "
@@ -161,8 +164,8 @@ def _same(before: str, now: str) -> bool:
         one, other = json.loads(before), json.loads(now)
     except ValueError:
         return False
-    if not isinstance(one, dict) or None in (one.get(WEIGHTS), other.get(WEIGHTS)):
-        return isinstance(one, dict) and {**one, WEIGHTS: None} == {**other, WEIGHTS: None}
+    if isinstance(one, dict) and None in (one.get(WEIGHTS), other.get(WEIGHTS)):
+        one[WEIGHTS] = other[WEIGHTS] = None
     return bool(one == other)
 
 
@@ -177,12 +180,3 @@ def _publish(file: Path, target: Path) -> bool:
             return False
         file.replace(target)
     return True
-
-
-def _replace(path: Path, text: str) -> None:
-    staging = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        staging.write_text(text, encoding="utf-8")
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)

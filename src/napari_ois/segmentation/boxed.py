@@ -13,7 +13,6 @@ import torch
 
 if TYPE_CHECKING:
     from napari_ois.network import OIS, ImageEmbedding
-    from napari_ois.network.attention import BlockAttention
 
 MARGIN = 0.25
 """Kept around the mask and the clicks, as a share of their box's longest side."""
@@ -62,7 +61,6 @@ def refine_in_box(
     before: torch.Tensor,
     *,
     threshold: float,
-    trace: list[BlockAttention] | None = None,
     **extras: Any,
 ) -> torch.Tensor:
     """Answer clicks in the box around the mask before, and in all of the input if the answer leaves the box.
@@ -76,24 +74,20 @@ def refine_in_box(
         Logits of the click before; not changed.
     threshold : float
         Logit above which a pixel belongs to the mask.
-    trace : list, optional
-        Takes what each block looked at, which a box does not change: see :meth:`OIS.decode_clicks`.
     **extras
-        What else :meth:`OIS.decode_clicks` is asked.
+        What else :meth:`OIS.decode_clicks` is asked; its ``trace`` is the same with a box and without.
 
     Returns
     -------
     (1, 1, h, w) float32 tensor of logits.
     """
-    if trace is not None:
-        extras["trace"] = trace
     box = box_to_refine(before, points, threshold)
     if box is None:
         return network.decode_clicks(embedding, points, labels, before, **extras).float()
     part = network.decode_clicks(embedding, points, labels, before, window=box, **extras).float()
     if _leaves(part[0, 0] > threshold, box, (before.shape[-2], before.shape[-1])):
-        if trace is not None:
-            trace.clear()
+        if "trace" in extras:
+            extras["trace"].clear()  # of the answer in the box
         return network.decode_clicks(embedding, points, labels, before, **extras).float()
     logits = before.clone()
     logits[..., box[0] : box[2], box[1] : box[3]] = part

@@ -114,16 +114,14 @@ class Prediction:
 
         NaN for a click outside of a large image's frame, on whose scale its depth is not known.
         """
-        return order_map(torch.from_numpy(self.depth), self._depths()[self.labels == 0, None, None]).numpy()
+        references = torch.from_numpy(self.depths_at_clicks()[self.labels == 0])
+        return order_map(torch.from_numpy(self.depth), references[:, None, None]).numpy()
 
     def depths_at_clicks(self) -> NDArray[np.float32]:
         """Depth under each click, (N,) float32 in [0, 1]; NaN outside of the frame."""
-        return self._depths().numpy()
-
-    def _depths(self) -> torch.Tensor:
         depth, points, _ = self._tensors()
         inside = torch.from_numpy(self.frame.view.holds(self.points))
-        return torch.where(inside, depth_at_clicks(depth, points)[0], torch.nan)
+        return torch.where(inside, depth_at_clicks(depth, points)[0], torch.nan).numpy()
 
     @property
     def local_view(self) -> View:

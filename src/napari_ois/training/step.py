@@ -107,7 +107,7 @@ def teach(
     with autocast():
         embedding = model.embed_image(image, valid=valid)
     on_depth = depth_loss(embedding.raw_depth, truth_depth)
-    order = _order_source(model, batch, recipe, step, embedding.raw_depth.detach(), truth_depth, valid)
+    order = _order_source(batch, recipe, step, embedding.depth.detach().clone(), truth_depth)
     embedding = replace(embedding, depth=order)
     if not len(targets):
         return Lesson(embedding.features.sum() * 0, on_depth, math.nan, math.nan)
@@ -143,11 +143,8 @@ def _mask_loss(logits: Tensor, targets: Tensor, loss: str, bce_weight: float, we
     return bce_dice_loss(logits, targets, bce_weight=bce_weight, weights=weights)
 
 
-def _order_source(
-    model: OIS, batch: Batch, recipe: Recipe, step: int, estimated: Tensor, truth: Tensor, valid: Tensor
-) -> Tensor:
-    """Choose each image's depth for order: true (with a random gamma), constant, or estimated."""
-    depth = normalize_depth(estimated, min_range=model.min_depth_range, valid=valid)
+def _order_source(batch: Batch, recipe: Recipe, step: int, depth: Tensor, truth: Tensor) -> Tensor:
+    """Choose each image's depth for order: true (with a random gamma), constant, or as estimated, which is given."""
     for index, number in enumerate(batch.numbers.tolist()):
         rng = np.random.default_rng([recipe.seed, step, _ORDER, number])
         draw, gamma = rng.random(), math.exp(rng.uniform(-0.5, 0.5))
