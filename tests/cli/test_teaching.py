@@ -153,12 +153,13 @@ def test_without_the_extra_each_says_what_to_install(tmp_path, monkeypatch, argu
 
 def test_depth_accuracy_prints_sets_and_their_mean(monkeypatch, tmp_path):
     seen = []
-    found = depth_check.DepthAccuracy({"a": 0.75, "b": 0.55}, {"a": 3, "b": 1}, 0.65)
+    found = depth_check.DepthAccuracy({"a": 0.75, "b": 0.55}, {"a": 3, "b": 1}, 0.65, 0.6)
     monkeypatch.setattr(depth_check, "images_with_depth", lambda data: [data])
     monkeypatch.setattr(depth_check, "depth_accuracy", lambda *arguments, **options: seen.append(options) or found)
     monkeypatch.setattr(teaching, "load_predictor", lambda *_: None)
     text = call("depth-accuracy", tmp_path, "--pairs", 9).stdout
-    assert "0.750" in text and text.splitlines()[-1].split()[3] == "0.650"
+    assert "0.750" in text and text.splitlines()[-2].split()[3] == "0.650"
+    assert text.splitlines()[-1].startswith("lower is nearer  0.600")
     assert seen[0]["pairs"] == 9
     assert json.loads(call("depth-accuracy", tmp_path, "--json").stdout)["mean"] == 0.65
 

@@ -86,7 +86,17 @@ def test_sets_weigh_the_same_and_images_without_depth_are_left_out(collection):
     assert found.sets == {"a": 1.0, "b": 0.0} and found.mean == 0.5 and steps == [1, 1]
     assert found.images == {"a": 1, "b": 1}
     lines = format_accuracy(found).splitlines()
-    assert lines[0].split()[:2] == ["a", "1.000"] and "0.500" in lines[-1] and "chance" in lines[-1]
+    assert lines[0].split()[:2] == ["a", "1.000"] and "0.500" in lines[-2] and "chance" in lines[-2]
+    assert found.lower_is_nearer == pytest.approx(0.5, abs=0.05) and lines[-1].startswith("lower is nearer")
+
+
+def test_what_the_row_alone_knows_stands_beside_it(collection):
+    """Depth that grows towards the upper edge, as on a floor: the row says all of it, the estimate here nothing."""
+    floor = np.tile(np.linspace(3000, 500, 40).astype(np.uint16)[:, None], (1, 60))
+    for name in "ab":
+        Image.fromarray(floor).save(collection / f"{name}_depth.png")
+    found = depth_accuracy(Estimator(), images_with_depth(collection))
+    assert found.lower_is_nearer == 1.0 and found.mean == pytest.approx(0.5, abs=0.05)
 
 
 def test_collections_without_depth_are_refused(collection):

@@ -85,7 +85,8 @@ def depth_accuracy(
 ) -> None:
     """Measure how often the estimated depth orders two pixels of DATA as measured depth does.
 
-    DATA holds a MANIFEST.csv that names depth images. Half is chance.
+    DATA holds a MANIFEST.csv that names depth images. Half is chance;
+    what the row alone would say is printed beside it.
     """
     _check_extra()
     from napari_ois.training import depth_check as check
