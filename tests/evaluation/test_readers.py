@@ -58,6 +58,10 @@ def test_each_image_comes_once_with_its_objects(collection):
     assert x.path.is_file()
 
 
+def test_the_manifest_itself_may_be_named(collection):
+    assert [*EvalCollection(collection / "MANIFEST.csv").forms.items()] == [(collection, "manifest")]
+
+
 def test_targets_merge_ids_and_keep_ignore(collection):
     x, y = EvalCollection(collection)
     single, merged = (entry.target for entry in x.objects)

@@ -99,6 +99,7 @@ def _bars(summaries: Mapping[str, dict[str, Any]]) -> Figure:
             at = np.arange(len(names)) + (place - (len(summaries) - 1) / 2) * height
             axes.barh(at, values, height, xerr=reach, color=colour, label=method, error_kw={"linewidth": 0.7})
         axes.set(yticks=range(len(names)), xlim=(0, 1), xlabel=f"IoU after click {key[4:]}")
+        axes.margins(y=0.01)
         axes.set_yticklabels(names if axes is panels[0] else [])
         axes.invert_yaxis()
     _legend_below(figure, panels[0])

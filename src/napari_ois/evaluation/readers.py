@@ -46,7 +46,7 @@ class EvalCollection(Collection):
     Parameters
     ----------
     folder : str or Path
-        A folder of a known form, or a COCO file.
+        A folder of a known form, its MANIFEST.csv, or a COCO file.
     *more : str or Path
         Further ones.
     sets : sequence of str, optional
@@ -77,6 +77,8 @@ class EvalCollection(Collection):
         entries: list[Entry] = []
         known: set[str] = set()
         for path in (Path(folder), *map(Path, more)):
+            if path.name == MANIFEST and path.is_file():
+                path = path.parent
             form = find_form(path)
             found = form.entries(path)
             names = {entry.set for entry in found}

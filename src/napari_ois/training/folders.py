@@ -42,6 +42,7 @@ def read_collection(folder: str | Path) -> list[TrainImage]:
     Parameters
     ----------
     folder : str or Path
+        Or the MANIFEST.csv in it.
 
     Returns
     -------
@@ -53,6 +54,8 @@ def read_collection(folder: str | Path) -> list[TrainImage]:
         When the folder is missing or empty, or has none of the layouts, or an image lacks its mask.
     """
     folder = Path(folder)
+    if folder.name == "MANIFEST.csv" and folder.is_file():
+        folder = folder.parent
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; check the name.")
     if (folder / "MANIFEST.csv").is_file():
