@@ -35,7 +35,8 @@ def tuned(monkeypatch, tmp_path):
         calls.append((data, output, options))
         return tuning.FinetuneReport(
             path=output / tuning.GOOD, better=True, before=BEFORE, after=BEFORE | {"noc85": 8.0}, objects=7,
-            trained_on=["a", "b"], kept_back=["c"], skipped=[], steps=5, seconds=30.0, start=options["start"],
+            noc85_change=(-5.0, -3.0), trained_on=["a", "b"], kept_back=["c"], skipped=[],
+            steps=5, seconds=30.0, start=options["start"],
         )  # fmt: skip
 
     monkeypatch.setattr(tuning, "finetune", finetune)

@@ -20,10 +20,15 @@ from napari_ois.segmentation.predictor import Predictor
 from napari_ois.training import finetune as tuning
 from napari_ois.training.finetune import BAD, GOOD, divide, finetune, format_report
 from napari_ois.training.folders import read_collection
-from napari_ois.training.tuning import recipe_of
+from napari_ois.training.tuning import _stream, recipe_of
 
 SWITCHES = {"mixer_widths": None, "num_blocks": 1}
 FIGURES = {"noc85": 12.0, "noc90": 20.0, "iou_1": 0.3, "iou_3": 0.4, "iou_5": 0.5}
+
+
+def counted_as(figures):
+    """What counting gives: the means, and the clicks of two objects."""
+    return figures, {"a": [figures["noc85"] - 1, figures["noc85"] + 1]}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +81,7 @@ def test_three_images_are_enough_and_the_file_loads_wherever_models_are_chosen(d
 
 
 def test_the_encoder_learns_if_asked_but_not_its_statistics_nor_depth(data, tmp_path, start, monkeypatch):
-    monkeypatch.setattr(tuning, "measure", lambda *_: FIGURES)
+    monkeypatch.setattr(tuning, "measure_objects", lambda *_: counted_as(FIGURES))
     one, two = (tuned(data, tmp_path / name, start, encoder=True).path for name in "ab")
     before, after, again = (load_model(path)[0].state_dict() for path in (start, one, two))
     assert all(torch.equal(after[name], value) for name, value in again.items())  # the seed says it all
@@ -87,10 +92,12 @@ def test_the_encoder_learns_if_asked_but_not_its_statistics_nor_depth(data, tmp_
 
 def test_what_got_better_and_what_did_not_have_other_names(data, tmp_path, start, monkeypatch):
     figures = iter([FIGURES, FIGURES | {"noc85": 9.5}, FIGURES, FIGURES | {"noc85": 12.5}])
-    monkeypatch.setattr(tuning, "measure", lambda *_: next(figures))
+    monkeypatch.setattr(tuning, "measure_objects", lambda *_: counted_as(next(figures)))
     out = tmp_path / "out"
     good = tuned(data, out, start)
     assert good.better and good.path == out / GOOD and str(out / GOOD) in format_report(good)
+    assert good.noc85_change == (-2.5, -2.5) and "by -2.50 (-2.50 to -2.50)" in format_report(good)
+    assert "too few" in format_report(replace(good, noc85_change=(-3.0, 0.5)))
     assert str(user_folder()) in format_report(good)  # where the viewer looks
     assert str(user_folder()) not in format_report(replace(good, better=False))
     kept = (out / GOOD).read_bytes()
@@ -107,7 +114,7 @@ def test_ctrl_c_ends_the_training_early_and_then_the_counting(data, tmp_path, st
     from napari_ois.training import tuning as loop
 
     figures, take = iter([FIGURES, FIGURES | {"noc85": 9.5}]), loop._step
-    monkeypatch.setattr(tuning, "measure", lambda *_: next(figures))
+    monkeypatch.setattr(tuning, "measure_objects", lambda *_: counted_as(next(figures)))
 
     def third(model, optimizer, recipe, batch, step, *rest):
         if step == 2:
@@ -123,10 +130,10 @@ def test_ctrl_c_ends_the_training_early_and_then_the_counting(data, tmp_path, st
         if counted:
             raise KeyboardInterrupt
         counted.append(True)
-        return FIGURES
+        return counted_as(FIGURES)
 
     counted = []
-    monkeypatch.setattr(tuning, "measure", stopped)
+    monkeypatch.setattr(tuning, "measure_objects", stopped)
     with pytest.raises(KeyboardInterrupt):
         finetune(data, tmp_path / "other", start=start, minutes=60, input_size=64, device="cpu")
     assert not (tmp_path / "other").exists()
@@ -204,6 +211,18 @@ def test_windows_lie_around_the_size_that_is_used():
     assert [size for size, _ in ((phase.size, phase.images), *phase.turns)] == [1022, 882, 1162]
     (phase,) = recipe_of("ois-compact", 40).phases
     assert min(size for size, _ in ((phase.size, phase.images), *phase.turns)) == 32
+
+
+def test_windows_and_clicks_are_as_the_network_meets_them_in_use(data):
+    """Of pictures' shapes where it takes any; boxes and masks to begin from stay known to it."""
+    recipe = recipe_of("ois-compact", 64)
+    assert recipe.seeded > 0 and recipe.again > 0 and len(recipe.rounds) > 5
+    stream = _stream(recipe, read_collection(data))
+    shapes = {tuple(next(stream).rgb.shape[2:]) for _ in range(12)}
+    assert len(shapes) > 3 and any(h != w for h, w in shapes)
+    recipe = recipe_of("ois-vitb", 28)
+    stream = _stream(recipe, read_collection(data))
+    assert all(h == w for h, w in (next(stream).rgb.shape[2:] for _ in range(6)))
 
 
 def test_a_gpu_without_bf16_trains_in_full_precision_unless_asked_otherwise(monkeypatch):

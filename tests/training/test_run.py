@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from napari_ois.errors import InputError
 from napari_ois.training import run
 from napari_ois.training.batches import BatchStream, Phase
+from napari_ois.training.packing import load_pack
 from napari_ois.training.recipe import Recipe
 from napari_ois.training.run import made_scenes, packed_images, surface_textures, train
 from napari_ois.training.scenes import load_cache, write_cache
@@ -101,6 +103,17 @@ def test_a_pack_of_another_collection_is_refused(tmp_path):
     del index["source"]
     (cache / "index.json").write_text(json.dumps(index))
     assert packed_images(tmp_path / "two", cache) == cache  # nobody knows
+
+
+def test_windows_inside_the_picture_are_cut_from_sharper_images_which_have_a_place_of_their_own(tmp_path):
+    Image.new("RGB", (900, 300)).save(tmp_path / "a.png")
+    (tmp_path / "MANIFEST.csv").write_text(
+        "set,image,mask,depth,depth_kind,width,height,kind,union_ok,licence_class\na,a.png,,,,900,300,none,0,permissive\n"
+    )
+    plain = run.real_images(tmp_path, tmp_path / "cache" / "real", TINY)
+    sharp = run.real_images(tmp_path, tmp_path / "cache" / "real", replace(TINY, aspects=(1.0, 1.5)))
+    assert [load_pack(folder).images[0].width for folder in (plain, sharp)] == [320, 640]
+    assert plain == run.real_images(tmp_path, tmp_path / "cache" / "real", TINY) != sharp
 
 
 def test_training_needs_something_to_learn_from(tmp_path):

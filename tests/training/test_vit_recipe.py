@@ -142,4 +142,5 @@ def test_a_compact_model_goes_on_by_other_numbers_than_it_began_with():
     assert then.rate < first.rate and then.steps < first.steps
     sizes = {then.phases[-1].batch(step)[0] for step in range(9)}
     assert sizes == {160, 192, 224}
+    assert sum(then.rounds) == pytest.approx(1) and len(then.rounds) > len(first.rounds)
     assert recipe_for("ois-vitb", continued=True) == recipe_for("ois-vitb")

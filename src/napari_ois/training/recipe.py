@@ -134,15 +134,11 @@ class Recipe:
         check_switches(self.switches)
 
 
-_LEARNED: dict[str, Any] = {
+FRESH: dict[str, Any] = {
     "rounds": (0.5, 0.2, 0.15, 0.1, 0.05),
     "again": 0.5,
     "seeded": 0.2,
     "whole": 0.5,
-}
-
-FRESH: dict[str, Any] = {
-    **_LEARNED,
     "steps": 8000,
     "phases": (
         Phase(0.3, 128, 24, tight=0.3, bce_weight=2.0, turns=((96, 36),)),
@@ -155,19 +151,32 @@ FRESH: dict[str, Any] = {
 }
 """How a compact model begins: many small windows first, then fewer and larger ones."""
 
+AS_USED: dict[str, Any] = {
+    "rounds": (0.45, 0.2, 0.14, 0.09, 0.05, 0.03, 0.02, 0.02),
+    "again": 0.5,
+    "seeded": 0.15,
+    "random_start": 0.08,
+    "at_maximum": 0.6,
+    "whole": 0.5,
+    "aspects": (1.0, 1.0, 4 / 3, 4 / 3, 3 / 2, 6 / 5, 3 / 4, 2 / 3),
+}
+"""Windows and clicks as a compact model meets them in use: of a picture's shape and inside it, many of the whole
+picture, clicks at the middle of the error and up to seven of them."""
+
 CONTINUED: dict[str, Any] = {
-    **_LEARNED,
-    "steps": 2500,
+    **AS_USED,
+    "steps": 2150,
     "phases": (
-        Phase(0.55, 128, 24, tight=0.3, bce_weight=1.0, turns=((160, 16), (192, 12))),
+        Phase(0.5, 128, 24, tight=0.3, bce_weight=1.0, turns=((160, 16), (192, 12))),
         Phase(1.0, 192, 12, tight=0.3, bce_weight=0.5, turns=((160, 16), (224, 8))),
     ),
-    "rate": 1.5e-3,
+    "optimizer": "muon",
+    "rate": 1.2e-3,
     "warmup": 150,
     "depth_weight": 0.5,
     "real_share": 0.72,
 }
-"""How a compact model goes on: as run 5 did (docs/training-log.md), more from real images."""
+"""How a compact model goes on: as run 10 did (docs/training-log.md)."""
 
 
 def recipe_for(preset: str, *, continued: bool = False, **changes: Any) -> Recipe:

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 PACKED_SIDE = 320
 """Longest side of packed images: enough for the compact preset's windows, a third of what the ViT presets see."""
+SHARP_SIDE = 640
+"""The same for windows that lie inside the picture: close ones are then as sharp as close-ups are in use."""
 
 TEXTURES = 240
 _TEXTURE_SIDE = 128
@@ -109,7 +111,9 @@ def train(
     scene_folder = None
     if scenes:
         textures = surface_textures(load_pack(real).licensed(recipe.licences)) if isinstance(real, Path) else ()
-        place = cache / "-".join(("scenes", *recipe.licences))  # their surfaces are cut out of the photographs
+        # their surfaces are cut out of the photographs
+        sharp = (str(SHARP_SIDE),) if textures and recipe.aspects else ()
+        place = cache / "-".join(("scenes", *recipe.licences, *sharp))
         scene_folder = made_scenes(place, scenes, textures, workers=max(1, workers))
     if team.leads:
         team.wait()
@@ -140,12 +144,14 @@ def real_images(data: Path, folder: Path, recipe: Recipe) -> Path | ImageSource:
     data : Path
         The collection.
     folder : Path
-        Of the pack.
+        Of the pack; sharper ones have a folder beside it.
     recipe : Recipe
         Its windows say how sharp images must be.
     """
     sides = [side for phase in recipe.phases for side, _ in ((phase.size, phase.images), *phase.turns)]
     if max(sides) <= PACKED_SIDE and (data / "MANIFEST.csv").is_file():
+        if recipe.aspects:
+            return packed_images(data, folder.with_name(f"{folder.name}-{SHARP_SIDE}"), SHARP_SIDE)
         return packed_images(data, folder)
     items = read_collection(data)
     items = list(compress(items, licensed(items, recipe.licences)))
@@ -165,11 +171,11 @@ def _check_shown(files: Files) -> None:
         )
 
 
-def packed_images(data: Path, folder: Path) -> Path:
+def packed_images(data: Path, folder: Path, longest: int = PACKED_SIDE) -> Path:
     """Pack a collection unless it has been packed there before; InputError where another one has."""
     if not (folder / "index.json").exists():
         logger.info("Packing the images of %s", data)
-        pack(data, folder)
+        pack(data, folder, longest=longest)
     elif load_pack(folder).source not in ("", source_of(data)):
         raise InputError(
             f"{folder} holds images of another collection, or of another state of {data}; name another cache, "

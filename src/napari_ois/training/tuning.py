@@ -23,7 +23,7 @@ from napari_ois.network import OIS, PRESETS
 from napari_ois.segmentation.placement import Placement
 from napari_ois.training.batches import Batch, BatchStream, Phase
 from napari_ois.training.datasets import TrainImage
-from napari_ois.training.recipe import Recipe, make_optimizer
+from napari_ois.training.recipe import AS_USED, Recipe, make_optimizer
 from napari_ois.training.sources import Files
 from napari_ois.training.state import move_average
 from napari_ois.training.step import set_learning, teach
@@ -36,9 +36,6 @@ LONGEST = 1024
 KEPT = 256
 """Most images that stay in memory."""
 
-WHOLE_IMAGE = 0.5
-"""Share of windows that show the whole image, as users first see it."""
-
 _ENCODER_SLOWER = 0.1
 """The encoder's rate, as a share of the rest's: it knows more than a few images can tell."""
 
@@ -46,14 +43,22 @@ _MOST_STEPS = 100_000
 
 
 def recipe_of(preset: str, side: int, *, seed: int = 0, rate: float = 3e-4) -> Recipe:
-    """The recipe: windows near the size that is used, one size after the other, and the compact preset's clicks."""
+    """The recipe: windows near the size that is used, one size after the other, and the compact preset's clicks.
+
+    Windows of a picture's shape are for networks that take any; first answers are looked at again where small objects
+    are closed up on.
+    """
     multiple = PRESETS[preset].multiple
     apart = max(1, side // 7 // multiple) * multiple
     middle = max(multiple, side // multiple * multiple)
     sides = (middle, max(multiple, middle - apart), middle + apart)
     windows = [(s, 4 if s <= 512 else 1) for s in sides]
     phase = Phase(1.0, *windows[0], tight=0.2, bce_weight=0.5, turns=tuple(windows[1:]))
+    as_used = dict(AS_USED)
+    if not PRESETS[preset].close_up:
+        as_used.update(again=0.0, aspects=())
     return Recipe(
+        **as_used,
         preset=preset,
         steps=_MOST_STEPS,
         phases=(phase,),
@@ -61,8 +66,6 @@ def recipe_of(preset: str, side: int, *, seed: int = 0, rate: float = 3e-4) -> R
         warmup=20,
         ema=0.99,
         depth_weight=0.5,
-        # where small objects are closed up on, a first answer is looked at again
-        again=0.5 if PRESETS[preset].close_up else 0.0,
         true_depth=0.0,
         objects=4,
         real_share=1.0,
@@ -192,9 +195,15 @@ def _groups(model: OIS, recipe: Recipe) -> Iterator[dict[str, Any]]:
 def _stream(recipe: Recipe, items: Sequence[TrainImage]) -> Iterator[Batch]:
     """Make batches without end."""
     source = Files(items, longest=LONGEST, kept=KEPT)
-    phases = list(recipe.phases)
     stream = BatchStream(
-        source, None, phases=phases, steps=recipe.steps, seed=recipe.seed, objects=recipe.objects, whole=WHOLE_IMAGE
+        source,
+        None,
+        phases=list(recipe.phases),
+        steps=recipe.steps,
+        seed=recipe.seed,
+        objects=recipe.objects,
+        whole=recipe.whole,
+        aspects=recipe.aspects,
     )
     step = 0
     while True:
