@@ -158,7 +158,7 @@ AS_USED: dict[str, Any] = {
     "random_start": 0.08,
     "at_maximum": 0.6,
     "whole": 0.5,
-    "aspects": (1.0, 1.0, 4 / 3, 4 / 3, 3 / 2, 6 / 5, 3 / 4, 2 / 3),
+    "aspects": (1.0, 1.0, 4 / 3, 3 / 2, 4 / 3, 3 / 4, 2 / 3, 1.2),
 }
 """Windows and clicks as a compact model meets them in use: of a picture's shape and inside it, many of the whole
 picture, clicks at the middle of the error and up to seven of them."""
