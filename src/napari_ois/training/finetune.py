@@ -105,7 +105,7 @@ def finetune(
     encoder: bool = False,
     holdout: float = 0.2,
     seed: int = 0,
-    rate: float = 1e-4,
+    rate: float = 3e-4,
     device: str = "auto",
     precision: str = "auto",
     input_size: int | None = None,

@@ -42,7 +42,7 @@ _ENCODER_SLOWER = 0.1
 _MOST_STEPS = 100_000
 
 
-def recipe_of(preset: str, side: int, *, seed: int = 0, rate: float = 1e-4) -> Recipe:
+def recipe_of(preset: str, side: int, *, seed: int = 0, rate: float = 3e-4) -> Recipe:
     """The recipe: windows near the size that is used, one size after the other, and the compact preset's clicks.
 
     Windows of a picture's shape are for networks that take any; first answers are looked at again where small objects
