@@ -139,6 +139,8 @@ def test_a_manifest_of_evaluation_gives_each_image_once(tmp_path):
         csv.writer(stream).writerows([names, *rows])
     (item,) = read_collection(tmp_path)
     assert read_collection(tmp_path / "MANIFEST.csv") == [item]
+    assert dev_images(tmp_path / "MANIFEST.csv").n_objects == dev_images(tmp_path).n_objects == 2
+    assert isinstance(dev_images(tmp_path / "MANIFEST.csv"), EvalCollection)
     assert (item.depth_kind, item.kind) == ("depth_mm", "instances")
     ids = read_image(item)[1]
     assert item.objects == ("7", "255")  # named, 255 is an object, as the evaluation has it

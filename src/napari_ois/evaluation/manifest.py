@@ -18,6 +18,12 @@ MANIFEST = "MANIFEST.csv"
 _COLUMNS = ("set", "domain", "image", "mask", "depth", "object_id")
 
 
+def data_folder(path: str | Path) -> Path:
+    """The folder that is meant, where its MANIFEST.csv may be named instead."""
+    path = Path(path)
+    return path.parent if path.name == MANIFEST and path.is_file() else path
+
+
 def list_manifest(folder: Path) -> list[Entry]:
     """List the objects of a folder with MANIFEST.csv.
 

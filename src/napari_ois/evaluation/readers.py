@@ -13,7 +13,7 @@ from typing import NamedTuple
 from napari_ois.errors import InputError
 from napari_ois.evaluation.coco import find_coco, list_coco
 from napari_ois.evaluation.folders import list_davis, list_hqseg, list_plain
-from napari_ois.evaluation.manifest import MANIFEST, list_manifest
+from napari_ois.evaluation.manifest import MANIFEST, data_folder, list_manifest
 from napari_ois.evaluation.samples import Collection, Entry, EvalImage, EvalObject, nearness, thin
 
 __all__ = ["EvalCollection", "EvalImage", "EvalObject", "nearness", "open_collection"]
@@ -76,9 +76,7 @@ class EvalCollection(Collection):
         self.forms: dict[Path, str] = {}
         entries: list[Entry] = []
         known: set[str] = set()
-        for path in (Path(folder), *map(Path, more)):
-            if path.name == MANIFEST and path.is_file():
-                path = path.parent
+        for path in map(data_folder, (folder, *more)):
             form = find_form(path)
             found = form.entries(path)
             names = {entry.set for entry in found}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ois.errors import InputError
-from napari_ois.evaluation.manifest import MANIFEST
+from napari_ois.evaluation.manifest import MANIFEST, data_folder
 from napari_ois.evaluation.readers import FORMS, EvalCollection, EvalImage, EvalObject
 from napari_ois.evaluation.report import object_values, summarize
 from napari_ois.evaluation.run import ClickPredictor, evaluate
@@ -67,7 +67,7 @@ def dev_images(folder: str | Path) -> EvalCollection | Labelled:
     InputError
         When there is nothing to measure on.
     """
-    folder = Path(folder)
+    folder = data_folder(folder)
     if _is_for_evaluation(folder):
         return EvalCollection(folder)
     images = Labelled(read_collection(folder))

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from napari_ois.errors import InputError
+from napari_ois.evaluation.manifest import data_folder
 from napari_ois.evaluation.targets import is_lossy
 from napari_ois.training.datasets import TrainImage, read_manifest
 
@@ -53,9 +54,7 @@ def read_collection(folder: str | Path) -> list[TrainImage]:
     InputError
         When the folder is missing or empty, or has none of the layouts, or an image lacks its mask.
     """
-    folder = Path(folder)
-    if folder.name == "MANIFEST.csv" and folder.is_file():
-        folder = folder.parent
+    folder = data_folder(folder)
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; check the name.")
     if (folder / "MANIFEST.csv").is_file():

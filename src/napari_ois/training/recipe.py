@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ import torch
 from napari_ois.errors import InputError
 from napari_ois.network import OIS, PRESETS
 from napari_ois.network.presets import check_switches
-from napari_ois.training.batches import Phase
+from napari_ois.training.batches import BatchStream, ImageSource, Phase
 from napari_ois.training.muon import Muon
 from napari_ois.training.windows import WHOLE_IMAGE
 
@@ -228,6 +229,26 @@ def recipe_for(preset: str, *, continued: bool = False, **changes: Any) -> Recip
             "view": "whole",
         }
     return Recipe(preset=preset, **{**numbers, **changes})
+
+
+def stream_of(
+    recipe: Recipe, pack: Path | ImageSource | None, scenes: Path | None, *, share: tuple[int, int] = (0, 1)
+) -> BatchStream:
+    """The batches of a recipe; see :class:`napari_ois.training.batches.BatchStream`."""
+    return BatchStream(
+        pack,
+        scenes,
+        phases=list(recipe.phases),
+        steps=recipe.steps,
+        seed=recipe.seed,
+        real_share=recipe.real_share,
+        objects=recipe.objects,
+        view=recipe.view,
+        whole=recipe.whole,
+        aspects=recipe.aspects,
+        share=share,
+        licences=recipe.licences,
+    )
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

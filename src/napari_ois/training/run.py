@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_ois.errors import InputError
+from napari_ois.evaluation.manifest import data_folder
 from napari_ois.training.batches import ImageSource
 from napari_ois.training.datasets import licensed
 from napari_ois.training.dev import dev_images, object_ids
@@ -107,7 +108,7 @@ def train(
     # The first device prepares what the others then find.
     if not team.leads:
         team.wait()
-    real = None if data is None else real_images(Path(data), cache / "real", recipe)
+    real = None if data is None else real_images(data_folder(data), cache / "real", recipe)
     scene_folder = None
     if scenes:
         textures = surface_textures(load_pack(real).licensed(recipe.licences)) if isinstance(real, Path) else ()

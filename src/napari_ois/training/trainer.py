@@ -30,11 +30,11 @@ from napari_ois.evaluation.readers import EvalImage
 from napari_ois.network import OIS, PRESETS, build
 from napari_ois.segmentation.placement import Placement, choose_precision
 from napari_ois.segmentation.predictor import Predictor
-from napari_ois.training.batches import Batch, BatchStream, ImageSource, as_is, in_sentences
+from napari_ois.training.batches import Batch, ImageSource, as_is, in_sentences
 from napari_ois.training.dev import FIGURES, identity_of, is_better, measure
 from napari_ois.training.logs import CsvLog, open_board, show
 from napari_ois.training.losses import windows_with_depth
-from napari_ois.training.recipe import Recipe, as_plain, learning_rate, make_optimizer
+from napari_ois.training.recipe import Recipe, as_plain, learning_rate, make_optimizer, stream_of
 from napari_ois.training.state import State, started, write_whole
 from napari_ois.training.step import set_learning, teach
 from napari_ois.training.team import join_team
@@ -57,7 +57,7 @@ class Trainer:
         ``best.pt`` (the averaged weights that needed the fewest clicks).
         :func:`napari_ois.checkpoints.export` takes both kinds.
     pack, scenes : Path or None
-        See :class:`BatchStream`.
+        See :class:`napari_ois.training.batches.BatchStream`.
     device : str
         Of a training started by ``accelerate launch``, accelerate chooses.
     depth_weights : Path, optional
@@ -108,20 +108,7 @@ class Trainer:
         self.accumulate = accumulate
         self.dev, self.dev_every = dev, dev_every
         self.tensorboard = tensorboard
-        self.stream = BatchStream(
-            pack,
-            scenes,
-            phases=list(recipe.phases),
-            steps=recipe.steps,
-            seed=recipe.seed,
-            real_share=recipe.real_share,
-            objects=recipe.objects,
-            view=recipe.view,
-            whole=recipe.whole,
-            aspects=recipe.aspects,
-            share=(self.team.number, self.team.size),
-            licences=recipe.licences,
-        )
+        self.stream = stream_of(recipe, pack, scenes, share=(self.team.number, self.team.size))
         torch.manual_seed(recipe.seed)
         model = build(recipe.preset, **recipe.switches)
         begun = "" if self.checkpoint.exists() else self._begin(model, depth_weights, start)

@@ -21,9 +21,9 @@ from torch.nn.utils import clip_grad_norm_
 from napari_ois.errors import OISError
 from napari_ois.network import OIS, PRESETS
 from napari_ois.segmentation.placement import Placement
-from napari_ois.training.batches import Batch, BatchStream, Phase
+from napari_ois.training.batches import Batch, Phase
 from napari_ois.training.datasets import TrainImage
-from napari_ois.training.recipe import AS_USED, Recipe, make_optimizer
+from napari_ois.training.recipe import AS_USED, Recipe, make_optimizer, stream_of
 from napari_ois.training.sources import Files
 from napari_ois.training.state import move_average
 from napari_ois.training.step import set_learning, teach
@@ -194,17 +194,7 @@ def _groups(model: OIS, recipe: Recipe) -> Iterator[dict[str, Any]]:
 
 def _stream(recipe: Recipe, items: Sequence[TrainImage]) -> Iterator[Batch]:
     """Make batches without end."""
-    source = Files(items, longest=LONGEST, kept=KEPT)
-    stream = BatchStream(
-        source,
-        None,
-        phases=list(recipe.phases),
-        steps=recipe.steps,
-        seed=recipe.seed,
-        objects=recipe.objects,
-        whole=recipe.whole,
-        aspects=recipe.aspects,
-    )
+    stream = stream_of(recipe, Files(items, longest=LONGEST, kept=KEPT), None)
     step = 0
     while True:
         yield stream[step]
