@@ -35,7 +35,7 @@ def tuned(monkeypatch, tmp_path):
         calls.append((data, output, options))
         return tuning.FinetuneReport(
             path=output / tuning.GOOD, better=True, before=BEFORE, after=BEFORE | {"noc85": 8.0}, objects=7,
-            noc85_change=(-5.0, -3.0), trained_on=["a", "b"], kept_back=["c"], skipped=[],
+            noc85_change=(-5.0, -3.0), share=0.5, trained_on=["a", "b"], chosen_on=[], kept_back=["c"], skipped=[],
             steps=5, seconds=30.0, start=options["start"],
         )  # fmt: skip
 
@@ -49,13 +49,16 @@ def test_finetune_says_clicks_before_and_after(tuned, tmp_path):
     ((data, output, options),) = tuned
     assert (data, output) == (tmp_path, tmp_path / "out")
     assert (options["start"], options["minutes"], options["encoder"], options["holdout"]) == ("mine", 3, True, 0.2)
+    assert (options["dev"], options["objects"]) == (None, 60)
     rows = [line.split() for line in result.stdout.splitlines() if line.startswith(("before", "after"))]
     assert [row[1] for row in rows] == ["12.00", "8.00"]
     assert "Better" in result.stdout and tuning.GOOD in result.stdout
 
 
 def test_finetune_prints_a_report_for_programs(tuned, tmp_path):
-    result = call("finetune", "--data", tmp_path, "-o", tmp_path / "out", "--json")
+    others = ("--dev", tmp_path / "others", "--objects", 500)
+    result = call("finetune", "--data", tmp_path, "-o", tmp_path / "out", "--json", *others)
+    assert [tuned[0][2][name] for name in ("dev", "objects")] == [tmp_path / "others", 500]
     found = json.loads(result.stdout)
     assert found["after"]["noc85"] == 8.0 and found["start"] == "ois-compact"
 

@@ -90,6 +90,63 @@ def test_the_encoder_learns_if_asked_but_not_its_statistics_nor_depth(data, tmp_
     assert not any(name.startswith("depth_decoder.") or "running" in name for name in moved)
 
 
+def test_clicks_are_counted_on_other_images_if_they_are_named(data, tmp_path, start, monkeypatch):
+    dev = tmp_path / "dev"
+    for name in ("images", "masks"):
+        (dev / name).mkdir(parents=True)
+    ids = np.zeros((64, 64), np.uint8)
+    ids[4:24, 4:24], ids[40:60, 8:30], ids[30:50, 40:60] = 1, 2, 3
+    for name in ("a", "b"):
+        Image.fromarray(np.where(ids > 0, 190, 70).astype(np.uint8)).save(dev / "images" / f"{name}.png")
+        Image.fromarray(ids if name == "a" else 0 * ids).save(dev / "masks" / f"{name}.png")
+    report = tuned(data, tmp_path / "out", start, dev=dev)
+    assert (report.trained_on, report.kept_back, report.objects) == (["0.png", "1.png", "2.png"], ["a.png"], 3)
+    monkeypatch.setattr(tuning, "measure_objects", lambda *_: counted_as(FIGURES))
+    assert tuned(data, tmp_path / "fewer", start, dev=dev, objects=2).objects == 2
+    (dev / "images" / "a.png").unlink()
+    (dev / "images" / "a.png").symlink_to(data / "images" / "0.png")
+    with pytest.raises(InputError, match=r"1 of the images in .* would be learnt from too, a.png first"):
+        tuned(data, tmp_path / "both", start, dev=dev)
+    Image.fromarray(0 * ids).save(dev / "masks" / "a.png")
+    with pytest.raises(InputError, match="no object of 20 pixels or more to count clicks on"):
+        tuned(data, tmp_path / "none", start, dev=dev)
+    assert not (tmp_path / "both").exists() and not (tmp_path / "none").exists()
+
+
+def test_half_of_the_way_is_kept_unless_images_set_apart_say_more(data, tmp_path, start, monkeypatch):
+    """What chooses is neither learnt from nor counted on; of few images none is set apart."""
+    for number in range(4, 9):
+        for name in ("images", "masks"):
+            (data / name / f"{number}.png").write_bytes((data / name / "1.png").read_bytes())
+    good, bad = FIGURES | {"noc85": 8.0}, FIGURES | {"noc85": 9.0}
+    for half, full, share in ((good, bad, 0.5), (bad, good, 1.0)):
+        counted, figures = [], iter([FIGURES, half, full, good])  # before, half, full, after
+
+        def measured(predictor, images, counted=counted, figures=figures):
+            counted.append([item.image.name for item in images.items])
+            return counted_as(next(figures))
+
+        monkeypatch.setattr(tuning, "measure_objects", measured)
+        report = tuned(data, tmp_path / str(share), start, rate=2.0)
+        assert (report.share, report.better) == (share, True)
+        assert counted == [report.kept_back, report.chosen_on, report.chosen_on, report.kept_back]
+        sides = [set(report.trained_on), set(report.chosen_on), set(report.kept_back)]
+        assert sum(map(len, sides)) == len(set.union(*sides)) == 8 and all(sides)
+        assert ("half" if share < 1 else "all") + " of the way kept" in format_report(report)
+    half, full = (read_checkpoint(tmp_path / name / GOOD) for name in ("0.5", "1.0"))
+    assert (half.metadata["share"], full.metadata["share"]) == ("0.5", "1.0")
+    first = read_checkpoint(start).state
+    name = max(first, key=lambda n: float((full.state[n] - first[n]).float().abs().max()))
+    moved = (full.state[name] - first[name]).float()
+    assert float(moved.abs().max()) > 0.005
+    assert torch.allclose((half.state[name] - first[name]).float(), moved / 2, atol=0.001)
+    monkeypatch.setattr(tuning, "measure_objects", lambda *_: counted_as(FIGURES))
+    for number in range(3, 9):
+        (data / "images" / f"{number}.png").unlink()
+    few = tuned(data, tmp_path / "few", start)
+    assert (few.share, few.chosen_on, len(few.trained_on)) == (0.5, [], 2)
+
+
 def test_what_got_better_and_what_did_not_have_other_names(data, tmp_path, start, monkeypatch):
     figures = iter([FIGURES, FIGURES | {"noc85": 9.5}, FIGURES, FIGURES | {"noc85": 12.5}])
     monkeypatch.setattr(tuning, "measure_objects", lambda *_: counted_as(next(figures)))
@@ -183,7 +240,7 @@ def test_too_few_images_are_refused_and_nothing_is_written(data, tmp_path, start
 
 
 def test_objects_that_vanish_where_windows_are_cut_count_for_nothing(data, tmp_path, start, monkeypatch):
-    monkeypatch.setattr("napari_ois.training.finetune.LONGEST", 8)
+    monkeypatch.setattr("napari_ois.training.division.LONGEST", 8)
     with pytest.raises(InputError, match=r"only 0 of 4 have any of 20 pixels or more at 8 pixels on the longest side"):
         tuned(data, tmp_path / "out", start)
 

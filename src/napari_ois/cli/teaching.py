@@ -26,6 +26,8 @@ def _check_extra() -> None:
 @click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
 @click.option("--encoder", is_flag=True, help="Train the image encoder too; slower, for images of a new kind.")
 @click.option("--holdout", default=0.2, show_default=True, type=click.FloatRange(0, 1, min_open=True, max_open=True))
+@click.option("--dev", type=click.Path(path_type=Path), help="Count on these images instead of some kept back.")
+@click.option("--objects", default=60, show_default=True, type=click.IntRange(1), help="Most that are counted on.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", default="auto", show_default=True, help="auto, fp32, half, bf16, fp16.")
@@ -37,6 +39,8 @@ def finetune(
     minutes: float,
     encoder: bool,
     holdout: float,
+    dev: Path | None,
+    objects: int,
     seed: int,
     device: str,
     precision: str,
@@ -44,9 +48,9 @@ def finetune(
 ) -> None:
     """Train a model further on your own labels, and say what it was worth.
 
-    Part of the images is kept back; on it, clicks are counted before and after. --minutes are of training;
-    counting comes on top. A checkpoint that did not get better is written under a name that says so. Ctrl-C ends the
-    training early, and counts.
+    Part of the images is kept back (--holdout, a fifth), or others are named (--dev); on these, clicks are counted
+    before and after. --minutes are of training; counting comes on top. A checkpoint that did not get better is
+    written under a name that says so. Ctrl-C ends the training early, and counts.
     """
     _check_extra()
     from napari_ois.training import finetune as tuning
@@ -59,6 +63,8 @@ def finetune(
             minutes=minutes,
             encoder=encoder,
             holdout=holdout,
+            dev=dev,
+            objects=objects,
             seed=seed,
             device=device,
             precision=precision,

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from napari_ois.checkpoints.loading import load_model
@@ -28,14 +26,12 @@ from napari_ois.network import PRESETS
 from napari_ois.segmentation.files import check_target, whole_folder
 from napari_ois.segmentation.placement import Placement, choose_device, choose_precision
 from napari_ois.segmentation.predictor import Predictor
-from napari_ois.training.datasets import TrainImage, read_image
-from napari_ois.training.dev import Labelled, is_better, measure_objects, object_ids
+from napari_ois.training.dev import Labelled, is_better, measure_objects
+from napari_ois.training.division import apart, divide, set_apart, usable
 from napari_ois.training.folders import read_collection
 from napari_ois.training.memory import kept_memory
 from napari_ois.training.recipe import Recipe
-from napari_ois.training.sources import shrink
-from napari_ois.training.tuning import LONGEST, recipe_of, tune
-from napari_ois.training.windows import MIN_POSITIVE
+from napari_ois.training.tuning import RATE, between, recipe_of, tune
 
 LOG = logging.getLogger(__name__)
 
@@ -45,11 +41,14 @@ GOOD, BAD = "finetuned.safetensors", "finetuned-not-better.safetensors"
 UNCOUNTED = "not-counted.safetensors"
 """End of the name of one that they were not asked about; beside the folder, or in it where that is there."""
 
-_NUMBERS = re.compile(r"([_-]\d+)+$")
-
-FEWEST_IMAGES = 2
 MOST_OBJECTS = 60
-"""Most objects that clicks are counted on, spread evenly over the kept-back images."""
+"""Most objects that clicks are counted on unless more are asked for, spread evenly over the images kept back."""
+
+SHARES = (0.5, 1.0)
+"""How far from the first weights to the last ones; without images to choose on, the more careful."""
+
+_CHOOSING = 40
+"""Most objects that a share is chosen on."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,10 @@ class FinetuneReport:
         Where the change of ``noc85`` lies when the objects are drawn again, 95 % of the draws; negative = fewer.
     objects : int
         On which clicks were counted.
-    trained_on, kept_back : list of str
-        Names of the images.
+    share : float
+        How far the kept weights are from the first to the last ones: 0.5 or 1.
+    trained_on, chosen_on, kept_back : list of str
+        Names of the images that were learnt from, that the share was chosen on, and that clicks were counted on.
     skipped : list of str
         Names of the images without an object.
     steps : int
@@ -87,7 +88,9 @@ class FinetuneReport:
     after: dict[str, float]
     noc85_change: tuple[float, float]
     objects: int
+    share: float
     trained_on: list[str]
+    chosen_on: list[str]
     kept_back: list[str]
     skipped: list[str]
     steps: int
@@ -104,8 +107,10 @@ def finetune(
     steps: int | None = None,
     encoder: bool = False,
     holdout: float = 0.2,
+    dev: str | Path | None = None,
+    objects: int = MOST_OBJECTS,
     seed: int = 0,
-    rate: float = 3e-4,
+    rate: float = RATE,
     device: str = "auto",
     precision: str = "auto",
     input_size: int | None = None,
@@ -132,6 +137,11 @@ def finetune(
         never trained, as labels tell nothing of depth; the depth of the first model is held on to instead.
     holdout : float
         Share of the images that is kept back; at least one.
+    dev : str or Path, optional
+        Folder of other images to count clicks on, in any layout that `data` may have; all of `data` is then learnt
+        from.
+    objects : int
+        Most objects that clicks are counted on: more take longer, and tell smaller changes from chance.
     seed : int
         Of the division of the images and of everything drawn.
     rate : float
@@ -159,22 +169,26 @@ def finetune(
     output = Path(output)
     check_target(output)
     items, skipped = usable(read_collection(data))
-    train_items, kept = divide(items, holdout, seed)
+    train_items, kept = divide(items, holdout, seed) if dev is None else (items, apart(dev, items))
+    train_items, choosing = set_apart(train_items, seed)
     network, info = load_model(start)
     _check_start(start, info, encoder)
-    counted = Labelled(kept, most=MOST_OBJECTS)
+    counted = Labelled(kept, most=objects)
     placement = _place(device, precision)
     side = input_size or PRESETS[info.preset].input_size
     options: dict[str, Any] = {"device": device, "precision": precision, "input_size": side}
     before, clicks_before = measure_objects(Predictor(start, **options), counted)
     network.to(placement.device)
+    first = {name: value.clone() for name, value in network.state_dict().items()}
     recipe = recipe_of(info.preset, side, seed=seed, rate=rate)
     length = minutes * 60 if steps is None else None
     with kept_memory():
         average, done, seconds = tune(network, recipe, train_items, placement, encoder, length, steps, progress)
     metadata = _metadata(info, start, recipe, done, seconds, len(train_items), encoder)
     with _spared(output.absolute(), average, metadata), whole_folder(output) as staging:
-        path = save_checkpoint(average, staging / BAD, metadata=metadata)
+        ways = {share: between(first, average, share) for share in SHARES}
+        share = _choose(ways, metadata, staging / BAD, options, Labelled(choosing, most=_CHOOSING))
+        path = save_checkpoint(ways[share], staging / BAD, metadata={**metadata, "share": str(share)})
         after, clicks_after = measure_objects(Predictor(path, **options), counted)
         better = is_better(after, before)
         if better:
@@ -186,7 +200,9 @@ def finetune(
             after=after,
             noc85_change=bootstrap_interval(differences(clicks_after, clicks_before)),
             objects=counted.n_objects,
+            share=share,
             trained_on=[item.image.name for item in train_items],
+            chosen_on=[item.image.name for item in choosing],
             kept_back=[item.image.name for item in kept],
             skipped=skipped,
             steps=done,
@@ -195,6 +211,24 @@ def finetune(
         )
         (staging / "report.json").write_text(json.dumps(as_record(report), indent=2) + "\n", encoding="utf-8")
     return report
+
+
+def _choose(
+    ways: Mapping[float, Mapping[str, torch.Tensor]],
+    metadata: dict[str, Any],
+    path: Path,
+    options: dict[str, Any],
+    counted: Labelled,
+) -> float:
+    """Choose the share that needs the fewest clicks; a file is written for each, since users load files."""
+    best, found = min(ways), None
+    for share in sorted(ways) if counted.n_objects else ():
+        figures, _ = measure_objects(
+            Predictor(save_checkpoint(ways[share], path, metadata=metadata), **options), counted
+        )
+        if is_better(figures, found):
+            best, found = share, figures
+    return best
 
 
 @contextmanager
@@ -215,51 +249,6 @@ def _spared(output: Path, average: dict[str, torch.Tensor], metadata: dict[str, 
             LOG.warning("What was learnt is kept in %s; its clicks were not counted.", spare)
         raise
     spare.unlink(missing_ok=True)
-
-
-def usable(items: Sequence[TrainImage]) -> tuple[list[TrainImage], list[str]]:
-    """Divide images into those with an object, at the size that windows are cut from, and names of those without.
-
-    Raises
-    ------
-    InputError
-        Below two.
-    """
-    good, empty = [], []
-    for item in items:
-        if item.mask is not None and len(object_ids(shrink(*read_image(item), LONGEST)[1])):
-            good.append(item)
-        else:
-            empty.append(item.image.name)
-    if len(good) < FEWEST_IMAGES:
-        raise InputError(
-            f"Fine-tuning needs at least {FEWEST_IMAGES} images with labelled objects, one of them to measure on, "
-            f"but only {len(good)} of {len(items)} have any of {MIN_POSITIVE} pixels or more at {LONGEST} pixels on "
-            "the longest side; label more images, or cut large ones into parts."
-        )
-    return good, empty
-
-
-def divide(items: Sequence[TrainImage], holdout: float, seed: int) -> tuple[list[TrainImage], list[TrainImage]]:
-    """Divide images at random into those to learn from and those kept back; at least one of each.
-
-    Parts of one field stay on one side, or the count would be of what was learnt: those of one source, or else those
-    whose names differ only in the numbers at their end (``field_0.png``, ``field_500.png``). Where that makes all
-    images one field, each counts for itself.
-    """
-    if not 0 < holdout < 1:
-        raise InputError(f"holdout={holdout} is out of range; keep back a share between 0 and 1.")
-    fields: dict[tuple[str, str], list[int]] = {}
-    for index, item in enumerate(items):
-        fields.setdefault((item.set, item.source or _NUMBERS.sub("", item.image.stem)), []).append(index)
-    groups = list(fields.values()) if len(fields) > 1 else [[index] for index in range(len(items))]
-    count = min(max(1, round(holdout * len(items))), len(items) - 1)
-    kept: set[int] = set()
-    for group in np.random.default_rng([seed, len(items)]).permutation(len(groups))[: len(groups) - 1]:
-        if not kept or len(kept) + len(groups[group]) <= count:
-            kept.update(groups[group])
-    learned = [item for index, item in enumerate(items) if index not in kept]
-    return learned, [item for index, item in enumerate(items) if index in kept]
 
 
 def _check_start(start: str | Path, info: ModelInfo, encoder: bool) -> None:
@@ -305,7 +294,8 @@ def format_report(report: FinetuneReport) -> str:
     before, after = report.before, report.after
     columns = {"NoC85": "noc85", "NoC90": "noc90", "IoU@1": "iou_1", "IoU@3": "iou_3", "IoU@5": "iou_5"}
     lines = [
-        f"{report.steps} steps in {report.seconds:.0f} s on {len(report.trained_on)} images; measured on "
+        f"{report.steps} steps in {report.seconds:.0f} s on {len(report.trained_on)} images, "
+        f"{'half' if report.share < 1 else 'all'} of the way kept; measured on "
         f"{report.objects} objects of {len(report.kept_back)} images kept back.",
         f"{'':<8}" + "".join(f"{title:>8}" for title in columns),
     ]

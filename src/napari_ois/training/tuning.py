@@ -10,7 +10,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,13 +36,25 @@ LONGEST = 1024
 KEPT = 256
 """Most images that stay in memory."""
 
+RATE = 2e-4
+"""Learning rate at first."""
+
+_CLICKS: dict[str, Any] = {
+    "rounds": (0.3, 0.2, 0.15, 0.1, 0.08, 0.07, 0.05, 0.05),
+    "first_weight": 0.5,
+    "at_maximum": 0.9,
+    "seeded": 0.05,
+}
+"""More corrective clicks, where the robot user makes them, and beside them the first click's own loss: what is lacking
+on images of a kind that is known shows after the first click."""
+
 _ENCODER_SLOWER = 0.1
 """The encoder's rate, as a share of the rest's: it knows more than a few images can tell."""
 
 _MOST_STEPS = 100_000
 
 
-def recipe_of(preset: str, side: int, *, seed: int = 0, rate: float = 3e-4) -> Recipe:
+def recipe_of(preset: str, side: int, *, seed: int = 0, rate: float = RATE) -> Recipe:
     """The recipe: windows near the size that is used, one size after the other, and the compact preset's clicks.
 
     Windows of a picture's shape are for networks that take any; first answers are looked at again where small objects
@@ -53,8 +65,8 @@ def recipe_of(preset: str, side: int, *, seed: int = 0, rate: float = 3e-4) -> R
     middle = max(multiple, side // multiple * multiple)
     sides = (middle, max(multiple, middle - apart), middle + apart)
     windows = [(s, 4 if s <= 512 else 1) for s in sides]
-    phase = Phase(1.0, *windows[0], tight=0.2, bce_weight=0.5, turns=tuple(windows[1:]))
-    as_used = dict(AS_USED)
+    phase = Phase(1.0, *windows[0], tight=0.5, bce_weight=0.5, turns=tuple(windows[1:]))
+    as_used = {**AS_USED, **_CLICKS}
     if not PRESETS[preset].close_up:
         as_used.update(again=0.0, aspects=())
     return Recipe(
@@ -144,6 +156,18 @@ def tune(
     if not finite:
         raise OISError("The training failed: no step had a finite gradient; try another seed or a smaller rate.")
     return average, step, time.monotonic() - start
+
+
+def between(first: Mapping[str, Tensor], last: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights on the straight way from the first to the last ones, so far from the first; counters are the last's.
+
+    Half way, a tuned network keeps more of what the first one knew, and less of what the draw of a few images put in
+    (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022).
+    """
+    return {
+        name: torch.lerp(first[name], value, share) if value.is_floating_point() else value
+        for name, value in last.items()
+    }
 
 
 def _step(
