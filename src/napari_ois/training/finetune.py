@@ -138,8 +138,8 @@ def finetune(
     holdout : float
         Share of the images that is kept back; at least one.
     dev : str or Path, optional
-        Folder of other images to count clicks on, in any layout that `data` may have; all of `data` is then learnt
-        from.
+        Folder of other images to count clicks on, in any layout that `data` may have; nothing of `data` is then kept
+        back.
     objects : int
         Most objects that clicks are counted on: more take longer, and tell smaller changes from chance.
     seed : int
