@@ -22,7 +22,8 @@ from napari_ois.training.recipe import Recipe
 from napari_ois.training.step import set_learning, teach
 
 SIZE = 64
-RATE = 2e-2
+RATE = 5e-3
+"""At 2e-2 one start in three learns nothing, and rounding, which differs between CPUs, decides which."""
 RECIPE = Recipe(rounds=(0.8, 0.2), random_start=0.0, true_depth=0.0, no_depth=0.0, seed=3)
 
 
@@ -59,7 +60,7 @@ def tiny_network(**switches):
     )
 
 
-STEPS = {"depth encoder": 180}  # two things to learn, one after the other
+STEPS = {"depth encoder": 270}  # two things to learn, one after the other
 VARIANTS = {
     "full": {},
     "without order": {"use_order": False},
@@ -83,7 +84,7 @@ def test_a_handful_of_images_is_learned_by_heart(name):
         valid=torch.ones(3, 1, SIZE, SIZE, dtype=torch.bool),
         numbers=torch.arange(3),
     )
-    steps = STEPS.get(name, 110)
+    steps = STEPS.get(name, 180)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.1)
     set_learning(model)
